@@ -1,0 +1,121 @@
+"""Targeted I-FGSM [Kurakin et al. 2017]: Eq. (2) and Eq. (3) of Sec. 3.2.
+
+ε and step sizes are in units of [0, 1] pixels. Nothing of the model is changed: mode, gradients and flags stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from aeda_core.models import Classifier, frozen, pixels, target_loss
+
+CHUNK = 128
+"""Images attacked at a time: few enough for their activations to stay in a CPU core's cache."""
+
+
+class LInf:
+    """Every pixel within ε of the original; steps along the sign of the gradient."""
+
+    @staticmethod
+    def direction(gradient: Tensor) -> Tensor:
+        return gradient.sign()
+
+    @staticmethod
+    def project(images: Tensor, centre: Tensor, epsilon: float) -> Tensor:
+        return torch.minimum(torch.maximum(images, centre - epsilon), centre + epsilon)
+
+
+class L2:
+    """The perturbation's Euclidean length at most ε; steps along the normalised gradient."""
+
+    @staticmethod
+    def direction(gradient: Tensor) -> Tensor:
+        return gradient / gradient.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
+
+    @staticmethod
+    def project(images: Tensor, centre: Tensor, epsilon: float) -> Tensor:
+        delta = images - centre
+        length = delta.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
+        return centre + delta * (epsilon / length).clamp_max(1)
+
+
+NORMS = {"linf": LInf, "l2": L2}
+
+
+@dataclass(frozen=True)
+class Attack:
+    """I-FGSM towards another bias value: `Attack(...)(model, images, towards, targets)`.
+
+    norm:      `"linf"` or `"l2"`, what ε bounds
+    epsilon:   radius of the ball around the original, in [0, 1] pixel units
+    step_size: length of a step in that norm
+    steps:     number of steps
+    lambda_:   λ of Eq. (3): 1 attacks the bias task alone (Eq. 2), less also holds on to the target label
+    """
+
+    norm: str = "linf"
+    epsilon: float = 0.2
+    step_size: float = 0.08
+    steps: int = 5
+    lambda_: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.norm not in NORMS:
+            raise ValueError(f"norm is {self.norm!r}; it is one of {', '.join(NORMS)}.")
+        if self.epsilon < 0:
+            raise ValueError(f"epsilon is {self.epsilon}; the radius of a perturbation is 0 or more.")
+        if self.step_size <= 0:
+            raise ValueError(f"step_size is {self.step_size}; a step is longer than 0.")
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}; an attack takes at least 1 step.")
+        if not 0 <= self.lambda_ <= 1:
+            raise ValueError(f"lambda_ is {self.lambda_}; it weighs two losses and lies in [0, 1].")
+
+    def __call__(self, model: Classifier, images: Tensor, towards: Tensor, targets: Tensor | None = None) -> Tensor:
+        """X_adv of Eq. (3), or of Eq. (2) where λ is 1.
+
+        images:  float32 (N, 3, H, W) in [0, 1]
+        towards: int64 (N,), b_attack, the bias value to be seen
+        targets: the target labels to be kept; needed where λ < 1
+        Returns float32 (N, 3, H, W) in [0, 1], within ε of `images`.
+        """
+        if self.lambda_ < 1 and targets is None:
+            raise ValueError(f"lambda_ is {self.lambda_}: Eq. (3) keeps the target labels, so pass targets.")
+
+        def eq3(x_adv: Tensor) -> Tensor:
+            target_logits, bias_logits = model(x_adv)
+            loss = self.lambda_ * F.cross_entropy(bias_logits, towards)
+            if self.lambda_ < 1:
+                loss = loss + (1 - self.lambda_) * target_loss(target_logits, targets)
+            return loss
+
+        with frozen(model):
+            return self.descend(eq3, images)
+
+    def descend(self, loss: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        """arg min of `loss` over the ball around `images`, by signed or normalised gradient steps."""
+        norm = NORMS[self.norm]
+        x_adv = images
+        for _ in range(self.steps):
+            x_adv = x_adv.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(loss(x_adv), x_adv)
+            with torch.no_grad():
+                x_adv = x_adv - self.step_size * norm.direction(gradient)
+                x_adv = norm.project(x_adv, images, self.epsilon).clamp_(0, 1)
+        return x_adv.detach()
+
+    def on_uint8(self, model: Classifier, images: Tensor, towards: Tensor, targets: Tensor) -> Tensor:
+        """The same for uint8 images, in chunks. The perturbation is cut, not rounded, to whole grey levels, so that
+        what is stored is an image and stays inside the ball."""
+        chunks = []
+        for x, b, t in zip(images.split(CHUNK), towards.split(CHUNK), targets.split(CHUNK), strict=True):
+            x_adv = self(model, pixels(x), b, t)
+            # 1e-3 of a grey level forgives float error where ε is a whole number of them
+            levels = ((x_adv * 255 - x).abs() + 1e-3).floor() * (x_adv * 255 - x).sign()
+            chunks.append((x + levels).to(torch.uint8))
+        return torch.cat(chunks)

@@ -1,0 +1,89 @@
+"""What every data set looks like to the rest of the project."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from aeda_core.errors import Problem
+
+PROJECT = Path(__file__).resolve().parents[2]
+DATA = PROJECT / "data"
+
+
+class DataError(Problem):
+    """The data asked for cannot be had; the message names the place, what is wrong and the way out."""
+
+
+@dataclass(frozen=True)
+class BiasedImages:
+    """Images with a target label and a bias label each (D_ori of Definition 2, Sec. 3.1).
+
+    images:     uint8 (N, C, H, W)
+    targets:    int64 (N,), a class in 0..T-1
+    bias:       int64 (N,), a value in 0..B-1
+    identities: int64 (N,), what an image shows (a digit, a person); two images of one identity never stand on
+                both sides of a split
+    """
+
+    images: Tensor
+    targets: Tensor
+    bias: Tensor
+    identities: Tensor
+    target_names: tuple[str, ...]
+    bias_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+            raise DataError(f"images must be uint8 (N, C, H, W), not {self.images.dtype} {tuple(self.images.shape)}")
+        lengths = {len(self.images), len(self.targets), len(self.bias), len(self.identities)}
+        if len(lengths) != 1:
+            raise DataError(f"images, targets, bias and identities differ in length: {sorted(lengths)}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: Tensor | slice) -> BiasedImages:
+        return replace(
+            self,
+            images=self.images[index],
+            targets=self.targets[index],
+            bias=self.bias[index],
+            identities=self.identities[index],
+        )
+
+    def to(self, device: torch.device | str) -> BiasedImages:
+        """The same set, resident on `device`, images in channels-last layout."""
+        return replace(
+            self,
+            images=self.images.to(device, memory_format=torch.channels_last),
+            targets=self.targets.to(device),
+            bias=self.bias.to(device),
+            identities=self.identities.to(device),
+        )
+
+    def group_sizes(self) -> Tensor:
+        """int64 (T, B): how many images each group (target class, bias value) holds."""
+        shape = (len(self.target_names), len(self.bias_names))
+        flat = self.targets * shape[1] + self.bias
+        return torch.bincount(flat, minlength=shape[0] * shape[1]).view(shape)
+
+    def empty_groups(self) -> list[str]:
+        """Names of the groups without any image, as `target, bias`."""
+        return [
+            f"{self.target_names[t]}, {self.bias_names[b]}"
+            for t, b in (self.group_sizes() == 0).nonzero().tolist()
+        ]
+
+
+def fingerprint(*tensors: Tensor) -> str:
+    """sha256 over the shapes and bytes of `tensors`: two sets with the same fingerprint are the same set."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(repr((str(tensor.dtype), tuple(tensor.shape))).encode())
+        digest.update(tensor.contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,106 @@
+"""C-MNIST as in Sec. 4.2: the background colour gives the digit away in training, and means nothing in testing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from aeda_core.datasets.base import BiasedImages, DataError
+from aeda_core.datasets.mnist import Digits
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How digits become C-MNIST. Colours are RGB in 0..255.
+
+    n_train:      training digits kept. The ten colours of the original C-MNIST leave about one tenth of the training
+                  set once only red 0-4 and brown 5-9 stay (assumption: cmnist-size)
+    n_validation: further training digits, each shown on both backgrounds; they choose hyper-parameters and draw the
+                  per-epoch curves, so that the test set is looked at once
+    correlation:  the share of training digits on their own group's colour; 1.0 is the paper's, 0.5 is no bias
+    red, brown, digit: colours of the two backgrounds and of the stroke (assumption: cmnist-colours)
+    size:         side of the image in pixels
+    seed:         draws the digits that are kept, and the backgrounds where correlation < 1
+    """
+
+    n_train: int = 6000
+    n_validation: int = 2000
+    correlation: float = 1.0
+    red: Colour = (255, 0, 0)
+    brown: Colour = (165, 42, 42)
+    digit: Colour = (255, 255, 255)
+    size: int = 28
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.correlation <= 1:
+            raise DataError(f"correlation is {self.correlation}; it is a share and lies in [0, 1].")
+        if self.n_train < 1 or self.n_validation < 1 or self.size < 8:
+            raise DataError(
+                f"n_train={self.n_train}, n_validation={self.n_validation}, size={self.size}: "
+                "take at least one digit each and images of at least 8 pixels."
+            )
+
+
+def training(digits: Digits, recipe: Recipe) -> BiasedImages:
+    """`n_train` digits, 0-4 on red and 5-9 on brown (with probability `correlation`)."""
+    index, generator = _split(digits, recipe)
+    index = index[: recipe.n_train]
+    labels = digits.train_labels[index]
+    on_own_colour = torch.rand(len(index), generator=generator) < recipe.correlation
+    brown = torch.where(on_own_colour, labels >= 5, labels < 5)
+    data = _colour(digits.train_images[index], labels, brown.long(), index, recipe)
+    if missing := set(range(10)) - set(labels.tolist()):
+        raise DataError(f"n_train={recipe.n_train} leaves no training image of digit {min(missing)}; take more digits.")
+    return data
+
+
+def validation(digits: Digits, recipe: Recipe) -> BiasedImages:
+    """`n_validation` training digits that `training` does not use, each on both backgrounds."""
+    index, _ = _split(digits, recipe)
+    index = index[recipe.n_train :]
+    return _on_both(digits.train_images[index], digits.train_labels[index], index, recipe)
+
+
+def testing(digits: Digits, recipe: Recipe) -> BiasedImages:
+    """Every test digit on both backgrounds."""
+    index = torch.arange(len(digits.test_images))
+    return _on_both(digits.test_images, digits.test_labels, index, recipe)
+
+
+def _split(digits: Digits, recipe: Recipe) -> tuple[Tensor, torch.Generator]:
+    wanted, there = recipe.n_train + recipe.n_validation, len(digits.train_images)
+    if wanted > there:
+        raise DataError(
+            f"n_train={recipe.n_train} and n_validation={recipe.n_validation} ask for {wanted:,} training digits, but "
+            f"the source has {there:,} ({digits.source}); lower them, or give the full MNIST (see data/README.md)."
+        )
+    generator = torch.Generator().manual_seed(recipe.seed)
+    return torch.randperm(there, generator=generator)[:wanted], generator
+
+
+def _on_both(grey: Tensor, labels: Tensor, index: Tensor, recipe: Recipe) -> BiasedImages:
+    brown = torch.arange(2).repeat_interleave(len(grey))
+    return _colour(grey.repeat(2, 1, 1), labels.repeat(2), brown, index.repeat(2), recipe)
+
+
+def _colour(grey: Tensor, labels: Tensor, brown: Tensor, index: Tensor, recipe: Recipe) -> BiasedImages:
+    """Blend each grey digit from its background colour (0) to the stroke's (255)."""
+    stroke = grey[:, None].float() / 255
+    if recipe.size != grey.shape[-1]:
+        stroke = interpolate(stroke, size=(recipe.size, recipe.size), mode="bilinear", antialias=True).clamp(0, 1)
+    background = torch.tensor([recipe.red, recipe.brown]).float()[brown][:, :, None, None]
+    ink = torch.tensor(recipe.digit).float().view(1, 3, 1, 1)
+    return BiasedImages(
+        images=(background + (ink - background) * stroke).round().to(torch.uint8),
+        targets=labels,
+        bias=brown,
+        identities=index,
+        target_names=tuple(str(d) for d in range(10)),
+        bias_names=("red", "brown"),
+    )

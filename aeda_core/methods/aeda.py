@@ -1,0 +1,190 @@
+"""Adversarial example-based data augmentation: Sec. 3.2 (pre), 3.3 (online) and 3.4 (robust) of the paper.
+
+All of them train the target task on the originals and on X_adv, one adversarial example for each original, which a
+bias classifier takes for the other bias value and which keeps its target label. They differ in whom they attack, how
+often, and in what the bias head is trained on.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from aeda_core.attack import Attack
+from aeda_core.datasets.base import BiasedImages
+from aeda_core.methods.learner import Learner, Plan
+from aeda_core.methods.original import Original
+from aeda_core.models import Classifier, bias_loss, frozen, in_chunks, pixels, target_loss
+
+
+class AEDA(Original):
+    """What the variants share: X_adv, its attacked labels b', and target training on both sets.
+
+    The rest of `options` are those of `attack.Attack`.
+    """
+
+    def __init__(self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, **options: object) -> None:
+        self.attack = Attack(**options)
+        super().__init__(model, data, plan, seed)
+        self.attacked = 1 - self.data.bias  # b': two bias values, so the other one
+        self.examples = self.data.images.clone()
+        self.has_examples = False
+
+    def loss(self, batch: Tensor) -> Tensor:
+        """Eq. (4): L_target over {X_ori, X_adv}, both with the original's target label."""
+        images, targets = self.data.images[batch], self.data.targets[batch]
+        if self.has_examples:
+            images, targets = torch.cat([images, self.examples[batch]]), targets.repeat(2)
+        return target_loss(self.model.target_head(self.model.features(pixels(images))), targets)
+
+    def adversarial_attack(self, classifier: Classifier, index: Tensor) -> Tensor:
+        """X_adv of Eq. (3), uint8, for the training images `index`, against `classifier`."""
+        originals, targets = self.data.images[index], self.data.targets[index]
+        return self.attack.on_uint8(classifier, originals, self.attacked[index], targets)
+
+    def renew(self, classifier: Classifier, index: Tensor) -> None:
+        """X_adv ← X_ori, for the training images `index`."""
+        self.examples[index] = self.adversarial_attack(classifier, index)
+        self.has_examples = True
+
+    def latest_examples(self, index: Tensor) -> Tensor | None:
+        return self.examples[index] if self.has_examples else None
+
+    def state_dict(self) -> dict:
+        return super().state_dict() | {"examples": self.examples, "has_examples": self.has_examples}
+
+    def load_state_dict(self, state: dict) -> None:
+        super().load_state_dict(state)
+        self.examples, self.has_examples = state["examples"].to(self.data.images.device), state["has_examples"]
+
+
+class Source(Original):
+    """A classifier of both tasks, trained before the target's own: whom `aeda_pre` attacks (assumption: source)."""
+
+    def parameters(self) -> Iterable[nn.Parameter]:
+        return self.model.parameters()
+
+    def loss(self, batch: Tensor) -> Tensor:
+        target_logits, bias_logits = self.model(pixels(self.data.images[batch]))
+        return target_loss(target_logits, self.data.targets[batch]) + bias_loss(bias_logits, self.data.bias[batch])
+
+
+class AEDAPre(AEDA):
+    """`aeda_pre` (Sec. 3.2): the examples are made once, beforehand, against a classifier of their own.
+
+    source_epochs: how long that classifier is trained
+    """
+
+    def __init__(
+        self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, source_epochs: int = 10, **options: object
+    ) -> None:
+        super().__init__(model, data, plan, seed, **options)
+        self.source_plan = Plan(**{**vars(plan), "epochs": source_epochs})
+        self.seed = seed
+
+    def epoch(self, number: int) -> float:
+        if not self.has_examples:
+            self.renew(self.train_source(), torch.arange(len(self.data), device=self.learner.device))
+        return super().epoch(number)
+
+    def train_source(self) -> Classifier:
+        classifier = copy.deepcopy(self.model)
+        for module in classifier.modules():
+            if hasattr(module, "reset_parameters"):
+                module.reset_parameters()
+        source = Source(classifier, self.data, self.source_plan, self.seed)
+        for number in range(1, self.source_plan.epochs + 1):
+            source.epoch(number)
+        return source.learner.averaged.module
+
+
+class AEDAOnline(AEDA):
+    """`aeda_online` (Sec. 3.3): attack, target training and bias training take turns on one feature extractor.
+
+    start:         epochs of target training on the originals alone before the first attack (footnote 7)
+    refresh:       batches between two attacks. None is the paper's: all examples anew once an epoch. 1 attacks each
+                   batch just before it is trained on
+    stop:          the last epoch in which examples are renewed (Fig. 10b); None goes on to the end
+    bias_epochs:   passes of bias training over what was just trained on
+    bias_learning_rate: of h_b's own AdamW
+    """
+
+    adversarial_bias_training = False
+
+    def __init__(
+        self,
+        model: Classifier,
+        data: BiasedImages,
+        plan: Plan,
+        seed: int,
+        start: int = 1,
+        refresh: int | None = None,
+        stop: int | None = None,
+        bias_epochs: int = 1,
+        bias_learning_rate: float = 1e-3,
+        **options: object,
+    ) -> None:
+        if start < 0 or bias_epochs < 1 or (refresh is not None and refresh < 1):
+            raise ValueError(
+                f"start={start}, bias_epochs={bias_epochs}, refresh={refresh}: start is 0 or more, bias_epochs at "
+                "least 1, refresh at least 1 batch or None for a whole epoch."
+            )
+        super().__init__(model, data, plan, seed, **options)
+        self.start, self.refresh, self.stop, self.bias_epochs = start, refresh, stop, bias_epochs
+        self.renewing = False
+        self.bias_optimiser = torch.optim.AdamW(model.bias_head.parameters(), lr=bias_learning_rate)
+
+    def epoch(self, number: int) -> float:
+        """The paper's three steps, its epochs counted from the attack: X_adv made with f and h_b as the last epoch
+        left them, then Eq. (4), then Eq. (5) or (6). With `refresh` they take turns more often."""
+        self.renewing = self.start < number and (self.stop is None or number <= self.stop)
+        order = self.learner.shuffled(len(self.data))
+        blocks = order.split(self.refresh * self.learner.plan.batch_size) if self.refresh else (order,)
+        losses = []
+        for block in blocks:
+            if self.renewing:
+                self.renew(self.model, block)
+            losses.append(self.train_on(block))
+            self.train_bias_head(block)
+        return sum(losses) / len(losses)
+
+    def latest_examples(self, index: Tensor) -> Tensor | None:
+        """While examples are renewed, those that the next epoch would begin with: X_adv^(m) of epoch m."""
+        return self.adversarial_attack(self.model, index) if self.renewing else super().latest_examples(index)
+
+    def train_bias_head(self, index: Tensor) -> None:
+        """Eq. (5): L_bias over X_ori; Eq. (6): over {X_ori, X_adv}, X_adv with its *true* bias label. f is fixed, so
+        its features are computed once."""
+        images, bias = self.data.images[index], self.data.bias[index]
+        if self.adversarial_bias_training and self.has_examples:
+            images, bias = torch.cat([images, self.examples[index]]), bias.repeat(2)
+        with frozen(self.model):
+            features = in_chunks(self.model.features, images)
+        for _ in range(self.bias_epochs):
+            for batch in self.learner.batches(self.learner.shuffled(len(features))):
+                self.bias_optimiser.zero_grad(set_to_none=True)
+                bias_loss(self.model.bias_head(features[batch]), bias[batch]).backward()
+                self.bias_optimiser.step()
+
+    def state_dict(self) -> dict:
+        return super().state_dict() | {"bias_optimiser": self.bias_optimiser.state_dict()}
+
+    def load_state_dict(self, state: dict) -> None:
+        super().load_state_dict(state)
+        self.bias_optimiser.load_state_dict(state["bias_optimiser"])
+
+
+class AEDAOnce(AEDAOnline):
+    """`aeda_once` (Sec. 4.3): as `aeda_online`, but the examples are made only once, in the first epoch that may."""
+
+    def __init__(self, *args: object, start: int = 1, **options: object) -> None:
+        super().__init__(*args, start=start, stop=start + 1, **options)
+
+
+class AEDARobust(AEDAOnline):
+    """`aeda_robust` (Sec. 3.4): as `aeda_online`, and the bias head is adversarially trained by Eq. (6)."""
+
+    adversarial_bias_training = True

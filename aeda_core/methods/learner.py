@@ -1,0 +1,102 @@
+"""A model and what trains it: batches, optimiser, schedule, averaged weights. All methods are given the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast to train (assumption: optimiser).
+
+    epochs:        passes over the training originals
+    batch_size:    originals in a batch
+    learning_rate: of AdamW, after a linear warm-up; decays along a cosine to 0
+    weight_decay:  of AdamW
+    warmup:        the share of all steps that the warm-up takes
+    averaging:     decay of the exponential average of the weights, which is what gets evaluated; 0 averages nothing
+    """
+
+    epochs: int = 20
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    warmup: float = 0.05
+    averaging: float = 0.99
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise ValueError(f"epochs={self.epochs}, batch_size={self.batch_size}: both are at least 1.")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate is {self.learning_rate}; it is more than 0.")
+        if not 0 <= self.averaging < 1 or not 0 <= self.warmup < 1:
+            raise ValueError(f"averaging={self.averaging}, warmup={self.warmup}: both lie in [0, 1).")
+
+
+class Learner:
+    """Trains `parameters` of `model` by `plan` on sets of `n_images`; every draw comes from `seed`."""
+
+    def __init__(
+        self, model: nn.Module, parameters: Iterable[nn.Parameter], plan: Plan, n_images: int, seed: int
+    ) -> None:
+        self.model, self.plan = model, plan
+        self.device = next(model.parameters()).device
+        self.generator = torch.Generator().manual_seed(seed)
+        self.optimiser = torch.optim.AdamW(
+            parameters, lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=self.device.type == "cuda"
+        )
+        self.total_steps = plan.epochs * math.ceil(n_images / plan.batch_size)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self._rate)
+        self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(plan.averaging))
+        self.steps = 0
+
+    def _rate(self, step: int) -> float:
+        warmup = max(1, round(self.plan.warmup * self.total_steps))
+        if step < warmup:
+            return (step + 1) / warmup
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, self.total_steps - warmup)))
+
+    @property
+    def progress(self) -> float:
+        """The share of all steps that are done, in [0, 1]."""
+        return self.steps / self.total_steps
+
+    def shuffled(self, n: int) -> Tensor:
+        """A permutation of 0..n-1 on the model's device."""
+        return torch.randperm(n, generator=self.generator).to(self.device)
+
+    def batches(self, index: Tensor) -> Iterator[Tensor]:
+        """`index`, a batch at a time."""
+        yield from index.split(self.plan.batch_size)
+
+    def step(self, loss: Tensor) -> Tensor:
+        """One step down `loss`; returns it, detached and still on the device."""
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.schedule.step()
+        self.averaged.update_parameters(self.model)
+        self.steps += 1
+        return loss.detach()
+
+    def state_dict(self) -> dict:
+        return {
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "generator": self.generator.get_state(),
+            "steps": self.steps,
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.generator.set_state(state["generator"].cpu())
+        self.steps = state["steps"]

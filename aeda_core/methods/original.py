@@ -1,0 +1,61 @@
+"""Plain training; every other method is a subclass that changes the part it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from aeda_core.datasets.base import BiasedImages
+from aeda_core.methods.learner import Learner, Plan
+from aeda_core.models import Classifier, pixels, target_loss
+
+
+class Original:
+    """`original`: minimise L_target over the training set as it is.
+
+    model: trained in place
+    data:  the training set, resident on the model's device
+    plan:  length and speed of training
+    seed:  decides everything that is drawn
+    """
+
+    def __init__(self, model: Classifier, data: BiasedImages, plan: Plan, seed: int) -> None:
+        self.model, self.data = model, self.select(data, seed)
+        self.learner = Learner(model, self.parameters(), plan, len(self.data), seed)
+
+    def select(self, data: BiasedImages, seed: int) -> BiasedImages:
+        """The part of the training set that is trained on."""
+        return data
+
+    def parameters(self) -> Iterable[nn.Parameter]:
+        """f and h_t."""
+        yield from self.model.extractor.parameters()
+        yield from self.model.target_head.parameters()
+
+    def epoch(self, number: int) -> float:
+        """Train for one epoch, the `number`-th from 1; returns the mean loss."""
+        return self.train_on(self.learner.shuffled(len(self.data)))
+
+    def train_on(self, index: Tensor) -> float:
+        """One pass over the training images `index`; returns the mean loss."""
+        self.model.train()
+        losses = [self.learner.step(self.loss(batch)) for batch in self.learner.batches(index)]
+        return float(torch.stack(losses).mean())
+
+    def loss(self, batch: Tensor) -> Tensor:
+        """The loss of the training images with these indices (n,)."""
+        features = self.model.features(pixels(self.data.images[batch]))
+        return target_loss(self.model.target_head(features), self.data.targets[batch])
+
+    def latest_examples(self, index: Tensor) -> Tensor | None:
+        """X_adv as of now, uint8, of the training images `index`; None where a method makes none."""
+        return None
+
+    def state_dict(self) -> dict:
+        """Everything besides the weights that the next epoch depends on."""
+        return {"learner": self.learner.state_dict()}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.learner.load_state_dict(state["learner"])

@@ -1,0 +1,73 @@
+"""Typed parameters, the same for papermill, Python and the command line. What is not known is refused."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from aeda_core.errors import Problem
+
+
+class ParameterError(Problem):
+    """A parameter that is unknown, or has a value that it cannot have."""
+
+
+class Parameters(BaseModel):
+    """What every chapter can be told. A field's default is the `paper` profile's value.
+
+    profile: smoke     seconds a chapter, for tests; its results mean nothing
+             laptop    the whole book live in 15 minutes on 2 CPU cores
+             paper     the full protocol
+             recorded  trains nothing and shows the committed records of `paper`
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    changes: ClassVar[Mapping[str, Mapping[str, Any]]] = {"smoke": {}, "laptop": {}}
+
+    profile: Literal["smoke", "laptop", "paper", "recorded"] = "recorded"
+    data_root: str = Field("", description="where the data is; empty: the ladder of data/README.md")
+    seeds: int = Field(5, ge=1, le=100, description="runs of each method, with seeds 0, 1, …")
+
+    @property
+    def live(self) -> bool:
+        """Whether runs that are missing are to be trained."""
+        return self.profile != "recorded"
+
+    @classmethod
+    def load(cls, profile: str = "recorded", **overrides: Any) -> Self:
+        """The parameters of `profile` with `overrides`; strings such as "1e-3" are read as what the field is.
+
+        Raises ParameterError, one sentence, for an unknown name or a value that does not fit.
+        """
+        changes = cls.changes.get(profile, {})
+        try:
+            return cls(**{"profile": profile, **changes, **overrides})
+        except ValidationError as error:
+            raise ParameterError(cls._sentence(error)) from None
+
+    @classmethod
+    def from_notebook(cls, namespace: Mapping[str, Any]) -> Self:
+        """The parameters of a chapter, from its `globals()` right after the parameters cell.
+
+        papermill only logs a misspelt parameter; here every plain value in the namespace counts as one, so that it is
+        refused.
+        """
+        plain = (str, int, float, bool, list, tuple)
+        given = {k: v for k, v in namespace.items() if not k.startswith("_") and isinstance(v, plain)}
+        for name in ("In", "exit", "quit"):  # IPython's own
+            given.pop(name, None)
+        return cls.load(**given)
+
+    @classmethod
+    def _sentence(cls, error: ValidationError) -> str:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(name, cls.model_fields, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(cls.model_fields)}."
+            return f"there is no parameter '{name}'; {hint}"
+        reason = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
+        return f"parameter {name} is {first['input']!r}: it {reason[0].lower() + reason[1:]}."

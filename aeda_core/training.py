@@ -1,0 +1,69 @@
+"""The one loop: train an epoch, look at the held-out images, keep what is needed to go on after a stop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from aeda_core import metrics
+from aeda_core.datasets.base import BiasedImages
+from aeda_core.methods import Original
+from aeda_core.models import Classifier
+from aeda_core.probes import probe
+
+PROBED = 1000
+"""Training images that the probes look at; r(m) is a share of this many."""
+
+Row = dict[str, float]
+
+
+def train(
+    method: Original,
+    validation: BiasedImages,
+    checkpoint: Path | None = None,
+    after_epoch: Callable[[], None] = lambda: None,
+) -> tuple[Classifier, list[Row]]:
+    """Train `method` to the end of its plan, resuming from `checkpoint` if it is there.
+
+    validation:  held-out training images; the rows are about them, never about the test set
+    checkpoint:  written after every epoch, whole or not at all
+    after_epoch: called when an epoch is done and saved
+    Returns the classifier with averaged weights, and for each epoch a row with loss, bacc in percent, bias, and where
+    there are examples those of `probes.probe`.
+    """
+    rows: list[Row] = []
+    if checkpoint is not None and checkpoint.exists():
+        rows = _restore(method, checkpoint)
+        for _ in rows:
+            after_epoch()
+    averaged = method.learner.averaged
+    for number in range(len(rows) + 1, method.learner.plan.epochs + 1):
+        loss = method.epoch(number)
+        counts = metrics.confusion(averaged.module, validation)
+        row = {"epoch": number, "loss": loss, "bacc": metrics.bacc(counts), "bias": metrics.model_bias(counts)}
+        some = torch.arange(min(PROBED, len(method.data)), device=method.learner.device)
+        if (examples := method.latest_examples(some)) is not None:
+            originals = method.data[some]
+            row |= probe(method.model, originals.images, examples, originals.bias, method.attacked[some])
+        rows.append({name: round(value, 6) for name, value in row.items()})
+        if checkpoint is not None:
+            _save(method, rows, checkpoint)
+        after_epoch()
+    return averaged.module, rows
+
+
+def _save(method: Original, rows: list[Row], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    torch.save({"model": method.model.state_dict(), "method": method.state_dict(), "rows": rows}, partial)
+    os.replace(partial, path)
+
+
+def _restore(method: Original, path: Path) -> list[Row]:
+    state = torch.load(path, map_location=method.learner.device, weights_only=True)
+    method.model.load_state_dict(state["model"])
+    method.load_state_dict(state["method"])
+    return state["rows"]
