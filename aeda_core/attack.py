@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from aeda_core.models import Classifier, frozen, pixels, target_loss
 
-CHUNK = 128
+CHUNK = 64
 """Images attacked at a time: few enough for their activations to stay in a CPU core's cache."""
 
 

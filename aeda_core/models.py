@@ -52,12 +52,13 @@ class Classifier(nn.Module):
 def small_cnn(n_targets: int = 10, width: int = 32, n_features: int = 128, **classifier: object) -> Classifier:
     """The classifier for C-MNIST: three 3×3 convolutions (width, 2·width, 2·width) and one dense layer.
 
-    No batch normalisation: it would mix the statistics of originals and adversarial examples.
+    No batch normalisation: it would mix the statistics of originals and adversarial examples. ReLU comes behind each
+    maximum, which is the same function with a quarter of the work.
     """
     extractor = nn.Sequential(
-        nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(2 * width, 2 * width, 3, padding=1), nn.ReLU(), nn.AdaptiveMaxPool2d(3),
+        nn.Conv2d(3, width, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
+        nn.Conv2d(width, 2 * width, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
+        nn.Conv2d(2 * width, 2 * width, 3, padding=1), nn.AdaptiveMaxPool2d(3), nn.ReLU(),
         nn.Flatten(), nn.Linear(2 * width * 9, n_features), nn.ReLU(),
     )  # fmt: skip
     return Classifier(extractor, n_features, n_targets, **classifier)

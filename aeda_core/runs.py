@@ -14,10 +14,12 @@ import os
 import platform
 import resource
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from aeda_core import datasets, metrics, models
 from aeda_core.datasets.base import DATA, PROJECT
@@ -102,6 +104,16 @@ class RunRecord(BaseModel):
         """`confusion` as an int64 array (B, T, T)."""
         return np.asarray(self.confusion)
 
+    @property
+    def bacc(self) -> float:
+        """Balanced average accuracy in percent."""
+        return metrics.bacc(self.counts)
+
+    @property
+    def bias(self) -> float:
+        """Model bias, Eq. (1) summed over the targets."""
+        return metrics.model_bias(self.counts)
+
 
 def execute(spec: RunSpec, data_root: str = "", ticks: str | None = None) -> RunRecord:
     """Run `spec` and keep its record; picks up where a stopped run of the same spec was.
@@ -145,11 +157,12 @@ def recorded(spec: RunSpec) -> RunRecord | None:
 
 
 def run_all(
-    specs: Sequence[RunSpec], *, live: bool, data_root: str = "", workers: int | None = None
+    specs: Sequence[RunSpec], *, live: bool, data_root: str = "", workers: int | None = None, label: str = "training"
 ) -> list[RunRecord]:
     """The records of `specs`, in their order; those that are missing are trained if `live`.
 
     workers: runs at a time; by default as many as there are CPU cores, or one on a GPU
+    label:   stands before the progress bar
     Raises MissingRecord if one is missing and nothing may be trained.
     """
     found = {spec.id: recorded(spec) for spec in specs}
@@ -160,12 +173,12 @@ def run_all(
             f"{missing[0].seed} ({missing[0].id}) the first; `make reproduce PROFILE={missing[0].profile}` makes them, "
             "or choose profile laptop to train a smaller version here."
         )
-    for record in _train(missing, data_root, workers):
+    for record in _train(missing, data_root, workers, label):
         found[record.spec.id] = record
     return [found[spec.id] for spec in specs]
 
 
-def _train(specs: list[RunSpec], data_root: str, workers: int | None) -> Iterable[RunRecord]:
+def _train(specs: list[RunSpec], data_root: str, workers: int | None, label: str) -> Iterable[RunRecord]:
     if not specs:
         return
     workers = workers or (1 if torch.cuda.is_available() else len(os.sched_getaffinity(0)))
@@ -173,7 +186,7 @@ def _train(specs: list[RunSpec], data_root: str, workers: int | None) -> Iterabl
     context = multiprocessing.get_context("spawn")
     with (
         tempfile.NamedTemporaryFile() as ticks,
-        tqdm(total=total, unit="epoch", desc=f"{len(specs)} runs", leave=False) as bar,
+        _progress(total, label) as bar,
         ProcessPoolExecutor(min(workers, len(specs)), mp_context=context) as pool,
     ):
         pending = {pool.submit(execute, spec, data_root, ticks.name) for spec in specs}
@@ -186,6 +199,19 @@ def _train(specs: list[RunSpec], data_root: str, workers: int | None) -> Iterabl
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+@contextmanager
+def _progress(total: int, label: str) -> Iterator[tqdm]:
+    """A bar in terminals and notebooks, which goes when it is done; nothing where output is collected in a file."""
+    in_notebook = "ipykernel" in sys.modules
+    shown = in_notebook or sys.stderr.isatty()
+    with tqdm(total=total, unit="epoch", desc=label, leave=not in_notebook, mininterval=1, disable=not shown) as bar:
+        yield bar
+    if in_notebook:
+        from IPython.display import clear_output
+
+        clear_output()
 
 
 def _tick(path: str | None) -> None:

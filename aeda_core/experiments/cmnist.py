@@ -25,9 +25,37 @@ METHODS = (
     "oracle",
 )
 
+TUNING_SEED = 100
+"""Of the runs that choose hyper-parameters; the reported ones have seeds 0, 1, …"""
+
+TUNING: dict[str, tuple[dict[str, Any], ...]] = {
+    "adversarial_debiasing": (
+        {"adversary_rate": 1e-3, "strength": 0.1},
+        {"adversary_rate": 1e-3, "strength": 1.0},
+        {"adversary_rate": 3e-4, "strength": 0.3},
+        {"adversary_rate": 3e-4, "strength": 1.0},
+        {"adversary_rate": 3e-4, "strength": 3.0},
+        {"adversary_rate": 1e-4, "strength": 1.0},
+        {"adversary_rate": 1e-4, "strength": 3.0},
+        {"adversary_rate": 3e-4, "strength": 1.0, "adversary_hidden": 0},
+    ),
+    "aeda_robust": (
+        {"epsilon": 0.2, "step_size": 0.08},
+        {"epsilon": 0.3, "step_size": 0.12},
+        {"epsilon": 0.4, "step_size": 0.16},
+        {"lambda_": 0.5},
+        {"lambda_": 1.0},
+        {"steps": 2},
+        {"start": 1},
+        {"bias_epochs": 3},
+    ),
+}
+"""What was tried, as many settings for the paper's rival as for its method; the other AEDA variants take over what suits
+aeda_robust. Judged by held-out training digits in the last epoch: highest bACC."""
+
 
 class CMNISTParameters(Parameters):
-    """What chapter 05 can be told; the defaults are the `paper` profile's."""
+    """What chapter 05 can be told; the defaults are the `paper` profile's, chosen by `tuning`."""
 
     changes: ClassVar = {
         "smoke": {"seeds": 1, "n_train": 256, "n_validation": 50, "epochs": 2, "source_epochs": 1, "steps": 2},
@@ -43,15 +71,17 @@ class CMNISTParameters(Parameters):
     learning_rate: float = Field(1e-3, gt=0)
     precision: Literal["auto", "bf16", "fp32"] = Field("bf16", description="auto: bf16 where the hardware has it")
     norm: Literal["linf", "l2"] = "linf"
-    epsilon: float = Field(0.2, ge=0)
-    step_size: float = Field(0.08, gt=0)
+    epsilon: float = Field(0.3, ge=0)
+    step_size: float = Field(0.12, gt=0)
     steps: int = Field(5, ge=1)
-    lambda_: float = Field(0.9, ge=0, le=1)
-    start: int = Field(1, ge=0)
+    lambda_: float = Field(0.95, ge=0, le=1)
+    start: int = Field(0, ge=0)
     bias_epochs: int = Field(1, ge=1)
     bias_learning_rate: float = Field(1e-3, gt=0)
     source_epochs: int = Field(10, ge=1)
-    strength: float = Field(0.2, ge=0)
+    strength: float = Field(1.0, ge=0)
+    adversary_rate: float = Field(3e-4, gt=0)
+    adversary_hidden: int = Field(64, ge=0)
 
 
 def specs(p: CMNISTParameters, methods: tuple[str, ...] = METHODS) -> list[RunSpec]:
@@ -71,6 +101,8 @@ def specs(p: CMNISTParameters, methods: tuple[str, ...] = METHODS) -> list[RunSp
         "aeda_robust": online,
         "aeda_robust_per_batch": {**online, "refresh": 1},
     }
+    rates = {"adversarial_debiasing": p.adversary_rate}  # it blows up at the others' rate, see `tuning`
+    models = {"adversarial_debiasing": {"bias_hidden": p.adversary_hidden}}
     # the committed records are of the original MNIST; asking for them does not take having it
     fingerprint = mnist.load(p.data_root).fingerprint if p.live else mnist.MNIST_FINGERPRINT
     data = {
@@ -87,8 +119,8 @@ def specs(p: CMNISTParameters, methods: tuple[str, ...] = METHODS) -> list[RunSp
             profile=p.profile if p.live else "paper",
             method=method,
             data={**data, "correlation": 0.5} if method == "oracle" else data,
-            model={"precision": _precision(p.precision)},
-            plan={"epochs": p.epochs, "batch_size": p.batch_size, "learning_rate": p.learning_rate},
+            model={"precision": _precision(p.precision), **models.get(method, {})},
+            plan={"epochs": p.epochs, "batch_size": p.batch_size, "learning_rate": rates.get(method, p.learning_rate)},
             options=options.get(method, {}),
             seed=seed,
         )
@@ -100,6 +132,18 @@ def specs(p: CMNISTParameters, methods: tuple[str, ...] = METHODS) -> list[RunSp
 def records(p: CMNISTParameters) -> list[RunRecord]:
     """The chapter's records: looked up, and where `p` is live trained if they are missing."""
     return runs.run_all(specs(p), live=p.live, data_root=p.data_root)
+
+
+def tuning(p: CMNISTParameters) -> list[RunSpec]:
+    """The runs behind the choice of hyper-parameters: every setting of TUNING once, never tested on the test set."""
+    return [
+        spec.model_copy(
+            update={"experiment": "cmnist_tuning", "tested_on": "validation", "seed": TUNING_SEED},
+        )
+        for method, settings in TUNING.items()
+        for setting in settings
+        for spec in specs(p.model_copy(update={**setting, "seeds": 1}), (method,))
+    ]
 
 
 def examples(p: CMNISTParameters) -> tuple[cmnist.BiasedImages, cmnist.BiasedImages, str]:

@@ -1,0 +1,57 @@
+# Each target is one command of the environment in .venv, which is made first if it is missing or out of date.
+PYTHON ?= python3
+PROFILE ?= paper
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+# Chapters run in folders of their own, so a path has to be absolute; what is no path ("embedded") stays as it is.
+ifdef AEDA_DATA
+override AEDA_DATA := $(or $(realpath $(AEDA_DATA)),$(AEDA_DATA))
+export AEDA_DATA
+endif
+
+.PHONY: help env book html test reproduce scorecard bench lock clean
+
+help: ## what there is to make
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 12
+
+env: .venv/.ready ## the environment in .venv, by python3 or PYTHON=…, exactly as locked
+
+book: .venv/.ready ## train and execute the chapters live at profile laptop, render them to _build/html
+	$(BIN)/aeda book
+
+html: .venv/.ready ## render the chapters as they are committed, without executing them
+	$(BIN)/jupyter-book build . -W -n --keep-going
+	@echo "Open $(CURDIR)/_build/html/index.html"
+
+test: .venv/.ready ## all tests; every chapter against its outputs and afresh at profile smoke; a strict build
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --nbval --nbval-current-env book
+
+reproduce: .venv/.ready ## train every run that is not recorded yet into data/runs, at PROFILE=paper
+	$(BIN)/aeda sweep --profile $(PROFILE)
+
+scorecard: .venv/.ready ## judge the recorded runs against the paper: data/scorecard.json and the tables on the pages
+	$(BIN)/aeda scorecard
+
+bench: .venv/.ready ## time the attack against torchattacks and against the bare passes: data/benchmarks.json
+	$(BIN)/python benchmarks/attack.py
+
+lock: ## pin what pyproject.toml asks for anew, where it changed (with uv); one version for all Pythons
+	uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --extra test --generate-hashes \
+		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+clean: ## remove what builds and tests left; .venv and data stay
+	rm -rf _build .pytest_cache .hypothesis .ruff_cache
+
+# The stamp comes last: an install that was cut off is taken up again. Nothing is built in isolation, because that
+# would fetch a build backend that no lock pins.
+.venv/.ready: requirements.lock tests/requirements-oracle.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit( \
+		"Python 3.11 or newer is needed and $(PYTHON) is %d.%d; name another: make env PYTHON=python3.12" \
+		% sys.version_info[:2])'
+	$(PYTHON) -m venv .venv
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --require-hashes --no-deps -r tests/requirements-oracle.txt
+	$(PIP) install --no-build-isolation --no-deps -e .
+	@touch $@

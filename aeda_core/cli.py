@@ -1,0 +1,142 @@
+"""The command line: `aeda data | run | sweep | book | scorecard`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from aeda_core import experiments, runs
+from aeda_core.datasets import mnist
+from aeda_core.datasets.base import PROJECT
+from aeda_core.errors import Problem
+from aeda_core.experiments import CHAPTERS, Chapter
+from aeda_core.methods import METHODS
+from aeda_core.profiles import ParameterError, Parameters
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+out = Console(highlight=False, soft_wrap=True)
+
+Profile = Annotated[str, typer.Option(help="smoke, laptop, paper or recorded")]
+DataRoot = Annotated[str, typer.Option("--data", help="where the data is; otherwise AEDA_DATA, then the ladder")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="change a parameter; repeatable")]
+Workers = Annotated[int | None, typer.Option(min=1, help="runs at a time; otherwise one a CPU core, or one on a GPU")]
+Names = Annotated[list[str] | None, typer.Argument(help="chapters, all of them if none is named")]
+
+
+@app.command()
+def data(data: DataRoot = "") -> None:
+    """Say which data the chapters would take."""
+    digits = mnist.load(data)
+    out.print(f"digits: {digits.source}, fingerprint {digits.fingerprint[:12]}")
+
+
+@app.command()
+def run(
+    method: Annotated[str, typer.Argument(help=", ".join(METHODS))],
+    chapter: str = "cmnist",
+    profile: Profile = "laptop",
+    seed: int = 0,
+    data: DataRoot = "",
+    set_: Set = None,
+) -> None:
+    """Train one method once and print what came out."""
+    if method not in METHODS:
+        raise ParameterError(f"there is no method '{method}'; known are {', '.join(METHODS)}.")
+    chosen, parameters = _chapter(chapter), _parameters(_chapter(chapter), profile, data, set_)
+    parameters = parameters.model_copy(update={"seeds": seed + 1})
+    spec = next(s for s in chosen.specs(parameters) if s.method == method and s.seed == seed)
+    (record,) = runs.run_all([spec], live=parameters.live, data_root=data)
+    out.print(record.refused or f"bACC {record.bacc:.2f} %, model bias {record.bias:.2f}")
+    out.print(f"{spec.path.relative_to(PROJECT)}")
+
+
+@app.command()
+def sweep(
+    chapters: Names = None,
+    profile: Profile = "paper",
+    data: DataRoot = "",
+    set_: Set = None,
+    workers: Workers = None,
+    tuning: Annotated[bool, typer.Option("--tuning", help="the runs that chose the hyper-parameters instead")] = False,
+) -> None:
+    """Train every run that the chapters ask for and that is not recorded yet; may be stopped and called again."""
+    for name in chapters or CHAPTERS:
+        chapter = _chapter(name)
+        parameters = _parameters(chapter, profile, data, set_)
+        specs = chapter.tuning(parameters) if tuning else chapter.specs(parameters)
+        runs.run_all(specs, live=parameters.live, data_root=data, workers=workers, label=name)
+        out.print(f"{name}: {len(specs)} runs recorded at profile {profile}")
+
+
+@app.command()
+def book(profile: Profile = "laptop", data: DataRoot = "", set_: Set = None) -> None:
+    """Execute the chapters at a profile through papermill and render them to _build/html."""
+    import papermill
+
+    staged = PROJECT / "_build" / profile
+    shutil.rmtree(staged, ignore_errors=True)
+    for name in ("book", "aeda_core"):
+        shutil.copytree(PROJECT / name, staged / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(PROJECT / name, staged)
+    for name, chapter in CHAPTERS.items():
+        parameters = _parameters(chapter, profile, data, set_)
+        # trained here, where there is a progress bar; the chapter then finds its records
+        runs.run_all(chapter.specs(parameters), live=parameters.live, data_root=data, label=name)
+        given = {"profile": profile, **({"data_root": str(Path(data).resolve())} if data else {}), **_pairs(set_)}
+        source = PROJECT / "book" / chapter.notebook
+        papermill.execute_notebook(source, staged / "book" / chapter.notebook, given, progress_bar=False)
+    render(staged)
+
+
+def render(source: Path) -> None:
+    """Build the book in `source` strictly and say which page to open."""
+    command = ["jupyter_book", "build", str(source), "--path-output", str(PROJECT), "-W", "-n", "--keep-going"]
+    if subprocess.run([sys.executable, "-m", *command]).returncode:
+        raise Problem(f"the book in '{source}' did not render without warnings; they stand above.")
+    out.print(f"\nOpen {PROJECT / '_build' / 'html' / 'index.html'}")
+
+
+@app.command()
+def scorecard(
+    check: Annotated[bool, typer.Option(help="change nothing; fail if a committed file would change")] = False,
+) -> None:
+    """Judge the recorded runs against the paper; write data/scorecard.json and the tables in README and intro."""
+    from aeda_core.report import claims
+
+    stale = claims.write(check=check)
+    if check and stale:
+        raise Problem(f"{', '.join(stale)} no longer says what the records say; run `make scorecard` and commit.")
+    out.print(f"scorecard {'up to date' if check else 'written'}")
+
+
+def _chapter(name: str) -> Chapter:
+    if name not in CHAPTERS:
+        raise ParameterError(f"there is no chapter '{name}'; known are {', '.join(CHAPTERS)}.")
+    return experiments.CHAPTERS[name]
+
+
+def _parameters(chapter: Chapter, profile: str, data: str, pairs: list[str] | None) -> Parameters:
+    return chapter.parameters.load(profile, data_root=data, **_pairs(pairs))
+
+
+def _pairs(pairs: list[str] | None) -> dict[str, str]:
+    for pair in pairs or []:
+        if "=" not in pair:
+            raise ParameterError(f"--set takes NAME=VALUE, not '{pair}'.")
+    return dict(pair.split("=", 1) for pair in pairs or [])
+
+
+def main() -> None:
+    """`aeda`, with a reader's mistakes shown as a sentence."""
+    try:
+        app()
+    except Problem as problem:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"{type(problem).__name__}: {problem}", style="red")
+        sys.exit(2)

@@ -1,0 +1,43 @@
+"""What every caption must say: which profile, which data, how many seeds, which device."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from aeda_core.runs import RunRecord
+
+STAND_IN = "stand-in: "
+"""How the source of a data set that stands in for the real one begins."""
+
+
+def data_phrase(source: str) -> str:
+    """A data source in words, a stand-in named as such."""
+    return f"a stand-in for the real set, {source.removeprefix(STAND_IN)}" if source.startswith(STAND_IN) else source
+
+
+def origin(records: Sequence[RunRecord]) -> str:
+    """Where the numbers of `records` come from, in one or two sentences.
+
+    Raises ValueError without a record: nothing can be said about nothing.
+    """
+    if not records:
+        raise ValueError("there is no record to describe; pass the records that the table or figure shows.")
+    per_method = Counter(r.spec.method for r in records if not r.refused) or Counter(r.spec.method for r in records)
+    fewest, most = min(per_method.values()), max(per_method.values())
+    seeds = "one seed" if most == 1 else f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
+    profiles = _listed(r.spec.profile for r in records)
+    sentence = (
+        f"Profile {profiles}; data: {_listed(data_phrase(r.provenance['data']) for r in records)}; "
+        f"{seeds} a method; trained on {_listed(r.provenance['device'] for r in records)}."
+    )
+    return sentence + (" Profile smoke tests the machinery: its numbers mean nothing." if "smoke" in profiles else "")
+
+
+def has_intervals(records: Iterable[RunRecord]) -> bool:
+    """Whether any method has more than one run, so that an interval over seeds can be given."""
+    return max(Counter(r.spec.method for r in records if not r.refused).values(), default=0) > 1
+
+
+def _listed(words: Iterable[str]) -> str:
+    return " and ".join(dict.fromkeys(words))

@@ -1,0 +1,132 @@
+"""The chapters: executed, checked, free of algorithms, and run anew at `smoke` as a reader would."""
+
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from aeda_core.datasets.base import PROJECT
+from aeda_core.experiments import CHAPTERS
+
+NOTEBOOKS = sorted((PROJECT / "book").glob("*.ipynb"))
+IGNORED = "nbval-ignore-output"
+DATA_ROOT = os.environ.get("AEDA_DATA") or "embedded"
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def papermill(name: str, output: Path, *parameters: str, cwd: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "papermill", "--no-progress-bar", str(PROJECT / "book" / name), str(output)]
+    return subprocess.run([*command, *parameters], cwd=cwd, capture_output=True, text=True)
+
+
+def test_every_chapter_has_its_experiment():
+    assert {path.name for path in NOTEBOOKS} == {chapter.notebook for chapter in CHAPTERS.values()}
+
+
+def test_committed_chapter_was_executed_whole(notebook):
+    """nbval passes a notebook that was never run: it has nothing to compare."""
+    counts = [cell.execution_count for cell in code(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+    assert not [output for cell in code(notebook) for output in cell.outputs if output.output_type == "error"]
+
+
+def test_committed_chapter_has_checked_text(notebook):
+    """nbval never compares images, so some cells must tell rounded text."""
+    checked = [c for c in code(notebook) if c.outputs and IGNORED not in c.metadata.get("tags", [])]
+    assert len(checked) >= 2
+    assert any("text/plain" in o.get("data", {}) or "text" in o for c in checked for o in c.outputs)
+
+
+def test_pictures_are_ignored_by_nbval_and_nothing_else(notebook):
+    for cell in code(notebook):
+        kinds = {kind for output in cell.outputs for kind in output.get("data", {})}
+        assert ("image/png" in kinds) == (IGNORED in cell.metadata.get("tags", [])), cell.source
+
+
+def test_no_chapter_holds_an_algorithm(notebook):
+    for cell in code(notebook):
+        assert not re.search(r"^\s*(def|class|for|while) ", cell.source, re.MULTILINE), cell.source
+        assert len(cell.source.splitlines()) <= 15, cell.source
+
+
+def test_first_code_cell_is_papermills(notebook):
+    assert "parameters" in code(notebook)[0].metadata["tags"]
+    assert 'profile = "recorded"' in code(notebook)[0].source
+
+
+def test_no_residue_in_outputs(notebook):
+    for cell in code(notebook):
+        assert not [output for output in cell.outputs if output.output_type == "stream" and output.name == "stderr"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_chapter_runs_at_smoke_from_anywhere(path, tmp_path):
+    output = tmp_path / "out.ipynb"
+    done = papermill(path.name, output, "-p", "profile", "smoke", "-p", "data_root", DATA_ROOT, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    text = output.read_text()
+    assert "smoke" in text and "numbers mean nothing" in text
+    assert ("stand-in" in text) == (DATA_ROOT == "embedded")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        (("-p", "profil", "smoke"), "ParameterError: there is no parameter 'profil'; did you mean 'profile'?"),
+        (("-p", "epsilon", "abc"), "ParameterError: parameter epsilon is 'abc'"),
+        (("-p", "data_root", "/nowhere", "-p", "profile", "smoke"), "DataError: data_root '/nowhere' is not a folder"),
+        (("-p", "epsilon", "0.123"), "MissingRecord: "),
+    ],
+)
+def test_papermill_refuses_with_a_sentence(path, parameters, sentence, tmp_path):
+    done = papermill(path.name, tmp_path / "out.ipynb", *parameters, cwd=tmp_path)
+    assert done.returncode != 0
+    # behind papermill's own report of the failing cell stands our sentence, and no traceback into the library
+    report = done.stderr[done.stderr.index("Exception encountered") :]
+    assert sentence in report
+    assert "aeda_core/" not in report
+
+
+class Resources(HTMLParser):
+    """Collects what a page loads: scripts, styles, images, frames."""
+
+    def __init__(self):
+        super().__init__()
+        self.loaded = []
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if tag == "link" and attrs.get("rel") not in ("next", "prev", "canonical", "author", "search", "index"):
+            self.loaded.append(attrs.get("href"))
+        elif tag in ("script", "img", "iframe", "source", "object", "embed"):
+            self.loaded.append(attrs.get("src") or attrs.get("data"))
+
+
+def test_book_renders_strictly_and_asks_nothing_of_the_network(tmp_path):
+    build = [sys.executable, "-m", "jupyter_book", "build", str(PROJECT), "--path-output", str(tmp_path)]
+    done = subprocess.run([*build, "-W", "-n", "--keep-going"], capture_output=True, text=True)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    pages = list((tmp_path / "_build" / "html" / "book").glob("*.html"))
+    assert {page.stem for page in pages} >= {path.stem for path in NOTEBOOKS} | {"intro"}
+    for page in pages:
+        resources = Resources()
+        resources.feed(page.read_text())
+        outside = [url for url in resources.loaded if url and re.match(r"(https?:)?//", url)]
+        assert not outside, f"{page.name} loads {outside}"
+        assert not re.findall(r"(?:import|from|fetch\()\s*[\"'](?:https?:)?//[^\"']+", page.read_text())
+    for style in (tmp_path / "_build" / "html" / "_static").rglob("*.css"):
+        assert not re.findall(r"(?:@import|url\()\s*[\"']?(?:https?:)?//", style.read_text()), style

