@@ -83,8 +83,9 @@ def book(profile: Profile = "laptop", data: DataRoot = "", set_: Set = None) -> 
     shutil.rmtree(staged, ignore_errors=True)
     for name in ("book", "aeda_core"):
         shutil.copytree(PROJECT / name, staged / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(PROJECT / name, staged)
+    (staged / "data").mkdir()
+    for name in ("_config.yml", "_toc.yml", "data/scorecard.json"):
+        shutil.copy(PROJECT / name, staged / name)
     for name, chapter in CHAPTERS.items():
         parameters = _parameters(chapter, profile, data, set_)
         # trained here, where there is a progress bar; the chapter then finds its records

@@ -124,7 +124,7 @@ def execute(spec: RunSpec, data_root: str = "", ticks: str | None = None) -> Run
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         torch.set_num_threads(1)
-    began = time.perf_counter()
+    began, cpu_began = time.perf_counter(), time.process_time()
     splits = _splits(json.dumps(spec.data), data_root)
     held_out, test = splits.validation.to(device), getattr(splits, spec.tested_on).to(device)
     outcome: dict[str, Any] = {}
@@ -140,7 +140,7 @@ def execute(spec: RunSpec, data_root: str = "", ticks: str | None = None) -> Run
         outcome["confusion"] = metrics.confusion(classifier, test).tolist()
     except EmptyGroup as reason:
         outcome["refused"] = str(reason)
-    record = RunRecord(spec=spec, provenance=_provenance(device, began, splits.source), **outcome)
+    record = RunRecord(spec=spec, provenance=_provenance(device, began, cpu_began, splits.source), **outcome)
     write_atomically(spec.path, record.model_dump_json(indent=None, exclude_none=True) + "\n")
     (CHECKPOINTS / f"{spec.id}.pt").unlink(missing_ok=True)
     return record
@@ -183,6 +183,9 @@ def _train(specs: list[RunSpec], data_root: str, workers: int | None, label: str
         return
     workers = workers or (1 if torch.cuda.is_available() else len(os.sched_getaffinity(0)))
     total = sum(spec.plan["epochs"] for spec in specs)
+    # glibc then keeps freed activations for the next step, instead of having the system map and clear them anew
+    for setting in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
+        os.environ.setdefault(setting, str(2**30))
     context = multiprocessing.get_context("spawn")
     with (
         tempfile.NamedTemporaryFile() as ticks,
@@ -233,7 +236,7 @@ def write_atomically(path: Path, text: str) -> None:
     os.replace(partial, path)
 
 
-def _provenance(device: torch.device, began: float, source: str) -> dict[str, Any]:
+def _provenance(device: torch.device, began: float, cpu_began: float, source: str) -> dict[str, Any]:
     cuda = device.type == "cuda"
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -243,6 +246,7 @@ def _provenance(device: torch.device, began: float, source: str) -> dict[str, An
         "python": platform.python_version(),
         "packages": {name: version(name) for name in ("torch", "torchvision", "numpy")},
         "seconds": round(time.perf_counter() - began, 1),
+        "cpu_seconds": round(time.process_time() - cpu_began, 1),  # what it costs, whatever else the machine did
         "peak_memory_mb": (
             torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         )

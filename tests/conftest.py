@@ -17,7 +17,7 @@ torch.set_num_threads(1)
 settings.register_profile("tests", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("tests")
 
-COLOURS = torch.tensor([[255, 0, 0], [165, 42, 42]], dtype=torch.uint8)
+COLOURS = torch.tensor([[255, 0, 0], [0, 0, 255]], dtype=torch.uint8)
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ def digits():
 
 
 def draw_biased(sizes):
-    """Images 12×12 of three classes (a noisy bar at the top, middle or bottom) on two backgrounds, in `sizes` (T, B)."""
+    """Images 12×12, a noisy bar at the top, middle or bottom on one of two backgrounds, in `sizes` (T, B)."""
     generator = torch.Generator().manual_seed(0)
     targets = torch.cat([torch.full((n,), t) for t, row in enumerate(sizes) for n in row])
     bias = torch.cat([torch.full((n,), b) for row in sizes for b, n in enumerate(row)])
@@ -67,7 +67,12 @@ def draw_biased(sizes):
         image[:, 4 * target : 4 * target + 3] = torch.randint(120, 256, (3, 12), generator=generator, dtype=torch.uint8)
     order = torch.randperm(len(images), generator=generator)
     return BiasedImages(
-        images[order], targets[order], bias[order], torch.arange(len(images)), ("top", "middle", "bottom"), ("red", "brown")
+        images[order],
+        targets[order],
+        bias[order],
+        identities=torch.arange(len(images)),
+        target_names=("top", "middle", "bottom"),
+        bias_names=("red", "blue"),
     )
 
 
@@ -97,7 +102,7 @@ def make_model():
 
 @pytest.fixture
 def readout():
-    """A classifier that answers what is written in the image: class k where pixel k is the brightest (see `written`)."""
+    """A classifier that answers what is `written` in the image: class k where pixel k is the brightest."""
 
     def make(n_targets, n_bias=2):
         model = models.Classifier(torch.nn.Flatten(), 12, n_targets, n_bias)
@@ -122,7 +127,7 @@ def written():
 
 @pytest.fixture
 def refused():
-    """`with refused(DataError, "words"):` – the error is one line, ends as a sentence does and holds all of the words."""
+    """`with refused(DataError, "words"):` – the error is one line, ends as a sentence does and holds the words."""
 
     @contextmanager
     def expect(kind, *words):

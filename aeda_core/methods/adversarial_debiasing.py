@@ -29,7 +29,7 @@ class AdversarialDebiasing(Original):
     """`adversarial_debiasing`: h_b learns the bias from f, f learns to give it nothing to learn from.
 
     strength: factor on the reversed gradient once training is under way; it grows from 0 as
-              2 / (1 + exp(−10 p)) − 1 with the progress p in [0, 1] (Ganin and Lempitsky 2015, Sec. 5.2.2)
+              2 / (1 + exp(−10 p)) − 1 with the progress p in [0, 1], the schedule of Ganin and Lempitsky
     """
 
     def __init__(self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, strength: float = 1.0) -> None:

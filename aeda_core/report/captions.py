@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -23,7 +24,7 @@ def origin(records: Sequence[RunRecord]) -> str:
     """
     if not records:
         raise ValueError("there is no record to describe; pass the records that the table or figure shows.")
-    per_method = Counter(r.spec.method for r in records if not r.refused) or Counter(r.spec.method for r in records)
+    per_method = _seeds(r for r in records if not r.refused) or _seeds(records)
     fewest, most = min(per_method.values()), max(per_method.values())
     seeds = "one seed" if most == 1 else f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
     profiles = _listed(r.spec.profile for r in records)
@@ -34,9 +35,18 @@ def origin(records: Sequence[RunRecord]) -> str:
     return sentence + (" Profile smoke tests the machinery: its numbers mean nothing." if "smoke" in profiles else "")
 
 
+def for_html(text: str) -> str:
+    """Escaped, and with a number and its % never on two lines."""
+    return html.escape(text, quote=False).replace(" %", "\u00a0%")
+
+
 def has_intervals(records: Iterable[RunRecord]) -> bool:
-    """Whether any method has more than one run, so that an interval over seeds can be given."""
-    return max(Counter(r.spec.method for r in records if not r.refused).values(), default=0) > 1
+    """Whether any method has more than one seed, so that an interval over seeds can be given."""
+    return max(_seeds(r for r in records if not r.refused).values(), default=0) > 1
+
+
+def _seeds(records: Iterable[RunRecord]) -> Counter[str]:
+    return Counter(method for method, _ in {(r.spec.method, r.spec.seed) for r in records})
 
 
 def _listed(words: Iterable[str]) -> str:

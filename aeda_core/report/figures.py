@@ -97,7 +97,7 @@ class Figure:
     caption: str
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        caption = f"<figcaption>{html.escape(self.caption)}</figcaption>"
+        caption = f"<figcaption>{captions.for_html(self.caption)}</figcaption>"
         return {
             "text/html": f'<figure class="aeda-figure">\n{self.svg}\n{caption}\n</figure>',
             "image/png": base64.b64encode(self.png).decode(),

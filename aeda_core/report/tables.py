@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +57,8 @@ class Estimate:
         """`92.0 [91.5, 92.5]`; the mean alone for a single run; a dash for none."""
         if np.isnan(self.mean):
             return DASH
-        mean, low, high = (f"{round(v, decimals) + 0.0:.{decimals}f}" for v in (self.mean, self.low, self.high))
+        rounded = (round(v, decimals) + 0.0 for v in (self.mean, self.low, self.high))  # + 0.0: never −0.0
+        mean, low, high = (f"{v:.{decimals}f}".replace("-", "−") for v in rounded)
         return f"{mean} [{low}, {high}]" if np.isfinite(self.low) else mean
 
 
@@ -85,11 +87,12 @@ class Table:
         table = self.data.to_html(border=0, classes="aeda-table", justify="unset")
         head, body = table.split("<tbody>")
         opening, rest = head.split(">", 1)
-        head = f"{opening}>\n  <caption>{html.escape(self.caption)}</caption>{rest}"
+        head = f"{opening}>\n  <caption>{captions.for_html(self.caption)}</caption>{rest}"
         head = head.replace("<th>", '<th scope="col">').replace(' style="text-align: unset;"', "")
-        notes = "".join(f"\n<p>{html.escape(note)}</p>" for note in self.notes)
+        notes = "".join(f"\n<p>{captions.for_html(note)}</p>" for note in self.notes)
         body = body.replace("<th>", '<th scope="row">')
         for column in self.words:
+            head = head.replace(f'<th scope="col">{column}', f'<th scope="col" class="aeda-words">{column}')
             for text in self.data[column]:
                 cell = f"<td>{html.escape(text)}</td>"
                 body = body.replace(cell, cell.replace("<td>", '<td class="aeda-words">'))
@@ -154,48 +157,57 @@ def last_epoch(records: Sequence[RunRecord]) -> Table:
 def settings(records: Sequence[RunRecord]) -> Table:
     """What each method's runs were given, as their specs hold it, and how long a run took."""
     shown = [record for record in records if not record.refused]
-    given = {r.spec.method: {**r.spec.plan, **r.spec.options, "correlation": r.spec.data["correlation"]} for r in shown}
-    aeda = {method: options for method, options in given.items() if method.startswith("aeda")}
-    rows = {"every method": _common(given.values()), "every AEDA": _common(aeda.values())}
-    known = rows["every method"].items()
-    rows["every AEDA"] = dict(rows["every AEDA"].items() - known)
+    given = {r.spec.method: _given(r) for r in shown}
     seconds = frame(shown).groupby("method")["seconds"].mean()
-    cells = []
-    for method, options in given.items():
-        above = known | rows["every AEDA"].items() if method in aeda else known
-        rows[METHOD_LABELS[method]] = dict(options.items() - above)
-    for name, options in rows.items():
-        method = next((m for m in given if METHOD_LABELS[m] == name), None)
-        cells.append([name, _options_in_words(options), f"{seconds[method]:.0f}" if method else ""])
-    data = pd.DataFrame(cells, columns=["method", "settings", "seconds a run"]).set_index("method")
+    groups = {
+        "every method": [m for m in given if m != "oracle"],
+        "every AEDA": [m for m in given if m.startswith("aeda")],
+        "AEDA but AEDA_pre": [m for m in given if m.startswith("aeda") and m != "aeda_pre"],
+    }
+    rows: list[tuple[str, dict[str, Any], str]] = []
+    said: dict[str, dict[str, Any]] = {method: {} for method in given}
+    for name, members in groups.items():
+        if len(members) > 1:
+            common = _beyond(said[members[0]], _common([given[m] for m in members]))
+            rows.append((name, common, ""))
+            for method in given if name == "every method" else members:
+                said[method] = said[method] | common
+    rows += [(METHOD_LABELS[m], _beyond(said[m], options), f"{seconds[m]:.0f}") for m, options in given.items()]
+    cells = {name: {"settings": _in_words(options), "seconds a run": time} for name, options, time in rows}
     return Table(
-        data.rename_axis(index=None, columns="method"),
-        f"What each method was given beyond what a row above it already says. {captions.origin(shown)}",
+        _text_frame(cells, "method"),
+        f"What each method was given beyond what the rows above it already say. {captions.origin(shown)}",
         words=("settings",),
     )
 
 
-def tuning(records: Sequence[RunRecord]) -> Table:
+def tuning(tried: Sequence[RunRecord], used: Sequence[RunRecord] = ()) -> Table:
     """Runs judged on held-out training digits: a row for each setting of each method that was tried.
 
-    records: with `spec.tested_on == "validation"`; what does not differ between a method's runs is left out
+    tried: with `spec.tested_on == "validation"`; a row names what differs from the method's most frequent settings
+    used:  the records that are reported; the setting that they have is marked
     """
-    given = [{**r.spec.plan, **r.spec.options} for r in records]
-    runs = pd.DataFrame([_row(r) for r in records])
-    for method in runs["method"].unique():
-        of_method = [g for g, m in zip(given, runs["method"], strict=True) if m == method]
-        varied = [k for k in of_method[0] if len({str(g.get(k)) for g in of_method}) > 1]
-        text = [", ".join(f"{k.rstrip('_')} {g.get(k)}" for k in varied) or "as above" for g in of_method]
-        runs.loc[runs["method"] == method, "setting"] = text
-    rows = []
-    for (method, setting), group in _in_order(runs).groupby(["method", "setting"], sort=False):
-        bacc, bias = Estimate.of(group["bacc"]), Estimate.of(group["bias"])
-        rows.append([METHOD_LABELS[method], setting, bacc.text(DECIMALS["bacc"]), bias.text(DECIMALS["bias"])])
-    data = pd.DataFrame(rows, columns=["method", "setting", "bACC (%)", "model bias"]).set_index("method")
+    chosen = {r.spec.method: _given(r) for r in used}
+    most: dict[str, dict[str, Any]] = {}
+    for method in dict.fromkeys(r.spec.method for r in tried):
+        options = [_given(r) for r in tried if r.spec.method == method]
+        most[method] = {k: Counter(str(o.get(k)) for o in options).most_common(1)[0][0] for k in options[0]}
+    runs: dict[tuple[str, str, str], list[RunRecord]] = {}
+    for record in tried:
+        method, options = record.spec.method, _given(record)
+        setting = _in_words({k: v for k, v in options.items() if str(v) != most[method].get(k)})
+        mark = "✓" if chosen.get(method) == options else ""
+        runs.setdefault((METHOD_LABELS[method], setting.replace(DASH, "none of these"), mark), []).append(record)
+    rows = [
+        [*row, *(Estimate.of(frame(group)[column]).text(DECIMALS[column]) for column in ("bacc", "bias"))]
+        for row, group in runs.items()
+    ]
+    data = pd.DataFrame(rows, columns=["method", "what was changed", "used", "bACC (%)", "model bias"])
     return Table(
-        data.rename_axis(index=None, columns="method"),
-        "How the settings were chosen: accuracy and bias on held-out training digits. "
-        f"{_what_is_shown(records)} {captions.origin(records)}",
+        data.set_index("method").rename_axis(index=None, columns="method"),
+        "How the settings were chosen: what was tried, and accuracy and bias on held-out training digits, never on "
+        f"test digits. {_what_is_shown(tried)} {captions.origin(tried)}",
+        words=("what was changed",),
     )
 
 
@@ -293,14 +305,23 @@ def _text_frame(rows: dict[str, dict[str, str]], corner: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns=corner)
 
 
-def _common(options: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def _given(record: RunRecord) -> dict[str, Any]:
+    """Everything that somebody chose for a run."""
+    spec = record.spec
+    return {**spec.model, **spec.plan, **spec.options, "correlation": spec.data["correlation"]}
+
+
+def _common(options: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What all of `options` hold alike."""
-    first, *others = options
-    return {k: v for k, v in first.items() if all(k in other and other[k] == v for other in others)}
+    return {k: v for k, v in options[0].items() if all(k in other and other[k] == v for other in options)}
 
 
-def _options_in_words(options: dict[str, Any]) -> str:
-    names = {"lambda_": "λ", "epsilon": "ε"}
+def _beyond(said: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in options.items() if k not in said or said[k] != v}
+
+
+def _in_words(options: dict[str, Any]) -> str:
+    names = {"lambda_": "λ", "epsilon": "ε", "bias_hidden": "hidden units of h_b"}
     return ", ".join(f"{names.get(k, k.replace('_', ' '))} {v}" for k, v in sorted(options.items())) or DASH
 
 

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def inline(translator, node: nodes.math) -> None:
-    translator.body.append(_mathml(node, as_block=False))
+    translator.body.append(_mathml(node, as_block=False) + "&#8288;")  # keeps a full stop on the formula's line
     raise nodes.SkipNode
 
 
@@ -29,7 +29,8 @@ def block(translator, node: nodes.math_block) -> None:
 def _mathml(node: nodes.Element, as_block: bool) -> str:
     latex = node.astext()
     try:
-        return tex2mathml(latex, as_block=as_block).strip().replace("\n", "")
+        mathml = tex2mathml(latex, as_block=as_block).strip().replace("\n", "")
+        return mathml.replace("<mo>'</mo>", '<mo lspace="0" rspace="0">′</mo>')  # b' has a prime, no apostrophe
     except SyntaxError as reason:  # what docutils raises for LaTeX that it does not know
         logger.warning("no MathML for '%s': %s", latex, reason, location=node)
         return f"<code>{html.escape(latex)}</code>"
