@@ -49,7 +49,7 @@ NORMS = {"linf": LInf, "l2": L2}
 
 @dataclass(frozen=True)
 class Attack:
-    """I-FGSM towards another bias value: `Attack(...)(model, images, towards, targets)`.
+    """I-FGSM towards another bias value: `Attack(...)(model, images, towards, targets)` (assumption: attack-budget).
 
     norm:      `"linf"` or `"l2"`, what ε bounds
     epsilon:   radius of the ball around the original, in [0, 1] pixel units

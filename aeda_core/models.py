@@ -24,7 +24,12 @@ class Classifier(nn.Module):
     """
 
     def __init__(
-        self, extractor: nn.Module, n_features: int, n_targets: int, n_bias: int = 2, bias_hidden: int = 0,
+        self,
+        extractor: nn.Module,
+        n_features: int,
+        n_targets: int,
+        n_bias: int = 2,
+        bias_hidden: int = 0,
         precision: str = "fp32",
     ) -> None:
         super().__init__()
@@ -50,7 +55,8 @@ class Classifier(nn.Module):
 
 
 def small_cnn(n_targets: int = 10, width: int = 32, n_features: int = 128, **classifier: object) -> Classifier:
-    """The classifier for C-MNIST: three 3×3 convolutions (width, 2·width, 2·width) and one dense layer.
+    """The classifier for C-MNIST: three 3×3 convolutions (width, 2·width, 2·width) and one dense layer
+    (assumption: cmnist-network).
 
     No batch normalisation: it would mix the statistics of originals and adversarial examples. ReLU comes behind each
     maximum, which is the same function with a quarter of the work.

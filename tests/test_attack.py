@@ -254,15 +254,17 @@ class TestProperties:
         assert not originals.requires_grad
 
 
-def test_a_whole_number_of_levels_is_reached():
+@pytest.mark.parametrize(("towards", "direction"), [(0, 1), (1, -1)], ids=["brighter", "darker"])
+@pytest.mark.parametrize("levels", [1, 8, 51])
+def test_a_whole_number_of_levels_is_reached(levels, towards, direction):
     """ε = 0.2 is 51 grey levels: float error must not make it 50. A linear model pushes every pixel all the way."""
     model = Classifier(nn.Flatten(), 12, 2)
     with torch.no_grad():
         model.bias_head.weight[0], model.bias_head.weight[1] = 1.0, -1.0
     images = torch.arange(252, dtype=torch.uint8).view(-1, 3, 2, 2)
-    towards = torch.zeros(len(images), dtype=torch.int64)
-    stored = Attack("linf", 0.2, 0.08, 5, 1.0).on_uint8(model, images, towards, towards)
-    assert torch.equal(stored.int(), (images.int() + 51).clamp(max=255))
+    towards = torch.full((len(images),), towards)
+    stored = Attack("linf", levels / 255, levels / 510, 5, 1.0).on_uint8(model, images, towards, towards)
+    assert torch.equal(stored.int(), (images.int() + direction * levels).clamp(0, 255))
 
 
 @pytest.mark.parametrize("norm", NORMS)

@@ -75,8 +75,7 @@ class BiasedImages:
     def empty_groups(self) -> list[str]:
         """Names of the groups without any image, as `target, bias`."""
         return [
-            f"{self.target_names[t]}, {self.bias_names[b]}"
-            for t, b in (self.group_sizes() == 0).nonzero().tolist()
+            f"{self.target_names[t]}, {self.bias_names[b]}" for t, b in (self.group_sizes() == 0).nonzero().tolist()
         ]
 
 

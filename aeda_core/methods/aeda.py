@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from aeda_core.attack import Attack
 from aeda_core.datasets.base import BiasedImages
-from aeda_core.methods.learner import Learner, Plan
+from aeda_core.methods.learner import Plan
 from aeda_core.methods.original import Original
 from aeda_core.models import Classifier, bias_loss, frozen, in_chunks, pixels, target_loss
 
@@ -38,7 +38,8 @@ class AEDA(Original):
         images, targets = self.data.images[batch], self.data.targets[batch]
         if self.has_examples:
             images, targets = torch.cat([images, self.examples[batch]]), targets.repeat(2)
-        return target_loss(self.model.target_head(self.model.features(pixels(images))), targets)
+        logits = self.model.target_head(self.model.features(pixels(images)))
+        return target_loss(logits, targets)
 
     def adversarial_attack(self, classifier: Classifier, index: Tensor) -> Tensor:
         """X_adv of Eq. (3), uint8, for the training images `index`, against `classifier`."""
@@ -104,7 +105,8 @@ class AEDAPre(AEDA):
 class AEDAOnline(AEDA):
     """`aeda_online` (Sec. 3.3): attack, target training and bias training take turns on one feature extractor.
 
-    start:         epochs of target training on the originals alone before the first attack (footnote 7)
+    start:         epochs of target training on the originals alone before the first attack (footnote 7; assumption:
+                   start)
     refresh:       batches between two attacks. None is the paper's: all examples anew once an epoch. 1 attacks each
                    batch just before it is trained on
     stop:          the last epoch in which examples are renewed (Fig. 10b); None goes on to the end
@@ -138,13 +140,14 @@ class AEDAOnline(AEDA):
         self.bias_optimiser = torch.optim.AdamW(model.bias_head.parameters(), lr=bias_learning_rate)
 
     def epoch(self, number: int) -> float:
-        """The paper's three steps, its epochs counted from the attack: X_adv made with f and h_b as the last epoch
-        left them, then Eq. (4), then Eq. (5) or (6). With `refresh` they take turns more often."""
+        """The paper's three steps, its epochs counted from the attack: X_adv made with f and
+        h_b as the last epoch left them, then Eq. (4), then Eq. (5) or (6). With `refresh` they
+        take turns more often."""
         self.renewing = self.start < number and (self.stop is None or number <= self.stop)
         order = self.learner.shuffled(len(self.data))
-        blocks = order.split(self.refresh * self.learner.plan.batch_size) if self.refresh else (order,)
+        images = self.refresh * self.learner.plan.batch_size if self.refresh else len(order)
         losses = []
-        for block in blocks:
+        for block in order.split(images):
             if self.renewing:
                 self.renew(self.model, block)
             losses.append(self.train_on(block))
@@ -156,8 +159,8 @@ class AEDAOnline(AEDA):
         return self.adversarial_attack(self.model, index) if self.renewing else super().latest_examples(index)
 
     def train_bias_head(self, index: Tensor) -> None:
-        """Eq. (5): L_bias over X_ori; Eq. (6): over {X_ori, X_adv}, X_adv with its *true* bias label. f is fixed, so
-        its features are computed once."""
+        """Eq. (5): L_bias over X_ori; Eq. (6): over {X_ori, X_adv}, X_adv with its *true* bias
+        label. f is fixed, so its features are computed once."""
         images, bias = self.data.images[index], self.data.bias[index]
         if self.adversarial_bias_training and self.has_examples:
             images, bias = torch.cat([images, self.examples[index]]), bias.repeat(2)
@@ -165,8 +168,9 @@ class AEDAOnline(AEDA):
             features = in_chunks(self.model.features, images)
         for _ in range(self.bias_epochs):
             for batch in self.learner.batches(self.learner.shuffled(len(features))):
+                loss = bias_loss(self.model.bias_head(features[batch]), bias[batch])
                 self.bias_optimiser.zero_grad(set_to_none=True)
-                bias_loss(self.model.bias_head(features[batch]), bias[batch]).backward()
+                loss.backward()
                 self.bias_optimiser.step()
 
     def state_dict(self) -> dict:

@@ -11,9 +11,9 @@ not run         there are no such records
 ours            the paper makes no such claim
 
 `original` is there to be beaten, so for it better and worse are alike: reproduced if I holds p; partly if not, but it
-falls behind `oracle` on the same seeds; else not reproduced. A method that the paper could not apply is reproduced if it
-refuses here too. An ordinal claim is reproduced if the paired interval of what it says to be larger lies above 0, partly
-if only its mean does.
+falls behind `oracle` on the same seeds; else not reproduced. A method that the paper could not apply is reproduced if
+it refuses here too. An ordinal claim is reproduced if the paired interval of what it says to be larger lies above 0,
+partly if only its mean does.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _fig8(by_method: dict[str, dict[int, RunRecord]]) -> Claim:
     return Claim(
         id="fig8.consistency",
         where="Fig. 8",
-        claim="the confusion matrices on red and brown agree more under AEDA_robust than under Original (share of mass)",
+        claim="AEDA_robust's confusion matrices on red and brown agree more than Original's (share of mass)",
         paper="agree more",
         ours=round(float(np.mean(gains)), 3) if gains else None,
         ci95=ci and (round(ci[0], 3), round(ci[1], 3)),
