@@ -41,7 +41,7 @@ def train(
             after_epoch()
     averaged = method.learner.averaged
     for number in range(len(rows) + 1, method.learner.plan.epochs + 1):
-        loss = method.epoch(number)
+        loss = float(method.epoch(number))
         counts = metrics.confusion(averaged.module, validation)
         row = {"epoch": number, "loss": loss, "bacc": metrics.bacc(counts), "bias": metrics.model_bias(counts)}
         some = torch.arange(min(PROBED, len(method.data)), device=method.learner.device)

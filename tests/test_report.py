@@ -18,7 +18,7 @@ from PIL import Image
 
 from aeda_core.datasets.base import BiasedImages
 from aeda_core.experiments import cmnist
-from aeda_core.report import figures, paper, tables
+from aeda_core.report import figures, look, paper, tables
 from aeda_core.runs import RunRecord, RunSpec
 
 MNIST = "MNIST (60,000 training, 10,000 test)"
@@ -82,7 +82,7 @@ def records() -> list[RunRecord]:
     ]
 
 
-def every_figure(records: list[RunRecord]) -> dict[str, figures.Figure]:
+def every_figure(records: list[RunRecord]) -> dict[str, look.Figure]:
     images = BiasedImages(
         images=torch.arange(30 * 3 * 64, dtype=torch.int64).view(30, 3, 8, 8).remainder(251).to(torch.uint8),
         targets=torch.arange(30) % 10,
@@ -102,7 +102,7 @@ def every_figure(records: list[RunRecord]) -> dict[str, figures.Figure]:
 
 
 @pytest.fixture(scope="module")
-def drawn(records) -> dict[str, figures.Figure]:
+def drawn(records) -> dict[str, look.Figure]:
     return every_figure(records)
 
 
@@ -201,7 +201,7 @@ def test_settings_say_once_what_is_shared():
 def test_every_method_of_the_chapter_has_a_label_and_a_look():
     assert set(cmnist.METHODS) <= set(paper.METHOD_LABELS)
     assert set(paper.TABLE1) <= set(paper.METHOD_LABELS)
-    assert set(paper.METHOD_LABELS) - {"undersampling", "reweighting"} == set(figures.LOOKS)
+    assert set(paper.METHOD_LABELS) - {"undersampling", "reweighting"} == set(look.LOOKS)
 
 
 # --- captions ---------------------------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ def test_nothing_can_be_said_about_no_records():
 def test_an_svg_takes_its_ink_from_the_page(drawn):
     for figure in drawn.values():
         svg = re.sub(r"data:image/png;base64,[^\"]*", "", figure.svg)
-        assert set(re.findall(r"#[0-9a-f]{6}\b", svg)) <= set(figures.PALETTE)
+        assert set(re.findall(r"#[0-9a-f]{6}\b", svg)) <= set(look.PALETTE)
         assert "currentColor" in svg
         assert not re.search(r"rgb\(|(fill|stroke): (black|white)", svg)
         assert "<style" not in svg and "font-family" not in svg, "would reach beyond the figure, or not into it"

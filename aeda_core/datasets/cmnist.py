@@ -54,23 +54,28 @@ def training(digits: Digits, recipe: Recipe) -> BiasedImages:
     labels = digits.train_labels[index]
     on_own_colour = torch.rand(len(index), generator=generator) < recipe.correlation
     brown = torch.where(on_own_colour, labels >= 5, labels < 5)
-    data = _colour(digits.train_images[index], labels, brown.long(), index, recipe)
-    if missing := set(range(10)) - set(labels.tolist()):
-        raise DataError(f"n_train={recipe.n_train} leaves no training image of digit {min(missing)}; take more digits.")
-    return data
+    _require_every_digit(labels, f"n_train={recipe.n_train}")
+    return _colour(digits.train_images[index], labels, brown.long(), index, recipe)
 
 
 def validation(digits: Digits, recipe: Recipe) -> BiasedImages:
     """`n_validation` training digits that `training` does not use, each on both backgrounds."""
     index, _ = _split(digits, recipe)
     index = index[recipe.n_train :]
-    return _on_both(digits.train_images[index], digits.train_labels[index], index, recipe)
+    labels = digits.train_labels[index]
+    _require_every_digit(labels, f"n_validation={recipe.n_validation}")
+    return _on_both(digits.train_images[index], labels, index, recipe)
 
 
 def testing(digits: Digits, recipe: Recipe) -> BiasedImages:
     """Every test digit on both backgrounds."""
     index = torch.arange(len(digits.test_images))
     return _on_both(digits.test_images, digits.test_labels, index, recipe)
+
+
+def _require_every_digit(labels: Tensor, asked: str) -> None:
+    if missing := set(range(10)) - set(labels.tolist()):
+        raise DataError(f"{asked} leaves no image of digit {min(missing)}; take more digits.")
 
 
 def _split(digits: Digits, recipe: Recipe) -> tuple[Tensor, torch.Generator]:

@@ -62,8 +62,8 @@ class CMNISTParameters(Parameters):
     """What chapter 05 can be told; the defaults are the `paper` profile's, chosen by `tuning`."""
 
     changes: ClassVar = {
-        "smoke": {"seeds": 1, "n_train": 256, "n_validation": 50, "epochs": 2, "source_epochs": 1, "steps": 2},
-        "laptop": {"seeds": 1, "n_train": 3500, "n_validation": 500},
+        "smoke": {"seeds": 1, "n_train": 256, "n_validation": 100, "epochs": 2, "source_epochs": 1, "steps": 2},
+        "laptop": {"seeds": 1, "n_train": 3500, "n_validation": 1000},
     }
 
     n_train: int = Field(6000, ge=1)
@@ -156,6 +156,16 @@ def tuning(p: CMNISTParameters) -> list[RunSpec]:
         for setting in settings
         for spec in specs(p.model_copy(update={"epochs": p.epochs // 2, **setting, "seeds": 1}), (method,))
     ]
+
+
+def recorded() -> list[RunRecord]:
+    """The committed records of the full protocol, whatever a chapter's own profile."""
+    return records(CMNISTParameters.load("recorded"))
+
+
+def tuned() -> list[RunRecord]:
+    """The committed records of `tuning`."""
+    return runs.run_all(tuning(CMNISTParameters.load("recorded")), live=False)
 
 
 def examples(p: CMNISTParameters) -> tuple[cmnist.BiasedImages, cmnist.BiasedImages, str]:

@@ -86,7 +86,7 @@ class AEDAPre(AEDA):
         self.source_plan = Plan(**{**vars(plan), "epochs": source_epochs})
         self.seed = seed
 
-    def epoch(self, number: int) -> float:
+    def epoch(self, number: int) -> Tensor:
         if not self.has_examples:
             self.renew(self.train_source(), torch.arange(len(self.data), device=self.learner.device))
         return super().epoch(number)
@@ -139,7 +139,7 @@ class AEDAOnline(AEDA):
         self.renewing = False
         self.bias_optimiser = torch.optim.AdamW(model.bias_head.parameters(), lr=bias_learning_rate)
 
-    def epoch(self, number: int) -> float:
+    def epoch(self, number: int) -> Tensor:
         """The paper's three steps, its epochs counted from the attack: X_adv made with f and
         h_b as the last epoch left them, then Eq. (4), then Eq. (5) or (6). With `refresh` they
         take turns more often."""
@@ -152,7 +152,7 @@ class AEDAOnline(AEDA):
                 self.renew(self.model, block)
             losses.append(self.train_on(block))
             self.train_bias_head(block)
-        return sum(losses) / len(losses)
+        return torch.stack(losses).double().mean()
 
     def latest_examples(self, index: Tensor) -> Tensor | None:
         """While examples are renewed, those that the next epoch would begin with: X_adv^(m) of epoch m."""

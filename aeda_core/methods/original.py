@@ -34,15 +34,15 @@ class Original:
         yield from self.model.extractor.parameters()
         yield from self.model.target_head.parameters()
 
-    def epoch(self, number: int) -> float:
-        """Train for one epoch, the `number`-th from 1; returns the mean loss."""
+    def epoch(self, number: int) -> Tensor:
+        """Train for one epoch, the `number`-th from 1; returns the mean loss, still on the device."""
         return self.train_on(self.learner.shuffled(len(self.data)))
 
-    def train_on(self, index: Tensor) -> float:
+    def train_on(self, index: Tensor) -> Tensor:
         """One pass over the training images `index`; returns the mean loss."""
         self.model.train()
         losses = [self.learner.step(self.loss(batch)) for batch in self.learner.batches(index)]
-        return float(torch.stack(losses).mean())
+        return torch.stack(losses).mean()
 
     def loss(self, batch: Tensor) -> Tensor:
         """The loss of the training images with these indices (n,)."""

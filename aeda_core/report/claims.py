@@ -185,7 +185,7 @@ def write(check: bool = False) -> list[str]:
 
     check: write nothing. Returns the files that changed, or would change.
     """
-    ledger = claims(cmnist.records(cmnist.CMNISTParameters.load("recorded")))
+    ledger = claims(cmnist.recorded())
     lines = [asdict(claim) for claim in ledger]
     texts: dict[Path, str] = {}
     before = json.loads(SCORECARD.read_text()) if SCORECARD.exists() else {}

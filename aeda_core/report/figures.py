@@ -1,4 +1,4 @@
-"""Records as figures, one look for all: inline SVG that takes its ink from the page, light or dark.
+"""Records as figures.
 
 A figure function takes records (or images) and returns a `Figure`. What it draws is computed by `tables`; nothing here
 knows a number.
@@ -6,13 +6,7 @@ knows a number.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
-import io
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -27,29 +21,10 @@ from torch import Tensor
 
 from aeda_core.datasets.base import BiasedImages
 from aeda_core.report import captions, tables
+from aeda_core.report.look import BLUE, INK, LOOKS, STYLE, VERMILLION, WIDTH, Figure, finished
 from aeda_core.report.paper import METHOD_LABELS, TABLE1
 from aeda_core.report.tables import DECIMALS, Estimate
 from aeda_core.runs import RunRecord
-
-INK = "#010203"
-"""Stands for the page's text colour: `currentColor` in the SVG, as good as black in the PNG."""
-
-BLUE, VERMILLION, GREEN, PURPLE, OCHRE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b87f00", "#8a8a8a"
-PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, OCHRE, GREY)
-"""Okabe and Ito's colours as far as they keep a contrast of 3 to white and #121212; ochre is their orange, darker."""
-
-LOOKS: dict[str, dict[str, Any]] = {
-    "original": {"color": INK, "linestyle": "-"},
-    "adversarial_debiasing": {"color": PURPLE, "linestyle": "-"},
-    "cyclegan": {"color": PURPLE, "linestyle": "--"},
-    "aeda_pre": {"color": OCHRE, "linestyle": "-"},
-    "aeda_once": {"color": OCHRE, "linestyle": "--"},
-    "aeda_online": {"color": BLUE, "linestyle": "-"},
-    "aeda_robust": {"color": VERMILLION, "linestyle": "-"},
-    "aeda_robust_per_batch": {"color": GREEN, "linestyle": "-"},
-    "oracle": {"color": GREY, "linestyle": "--"},
-}
-"""A method looks the same in every figure."""
 
 AXES = {
     "bacc": "bACC (%)",
@@ -61,49 +36,6 @@ AXES = {
     "loss": "training loss",
 }
 LIMITS = {"bacc": (None, 100), "bias": (0, None), "r": (0, 1), "difference": (0, None), "fooled": (0, 1)}
-
-WIDTH = 7.2
-"""Inches; a figure fills the column of a page."""
-
-STYLE: dict[str, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "aeda",
-    "image.composite_image": False,
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.labelsize": 9,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.facecolor": "none",
-    "figure.facecolor": "none",
-    "legend.frameon": False,
-    "grid.alpha": 0.18,
-    "grid.linewidth": 0.7,
-    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "patch.edgecolor"), INK),
-    **dict.fromkeys(("xtick.color", "ytick.color", "grid.color"), INK),
-}
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A picture as SVG and PNG, with the words that stand for it (`alt`) and under it (`caption`)."""
-
-    svg: str
-    png: bytes
-    alt: str
-    caption: str
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        caption = f"<figcaption>{captions.for_html(self.caption)}</figcaption>"
-        return {
-            "text/html": f'<figure class="aeda-figure">\n{self.svg}\n{caption}\n</figure>',
-            "image/png": base64.b64encode(self.png).decode(),
-            "text/plain": f"{self.alt}\n{self.caption}",
-        }
-
 
 # --- the figures of chapter 05 ----------------------------------------------------------------------------------------
 
@@ -130,7 +62,7 @@ def fig7(training: BiasedImages, test: BiasedImages, source: str) -> Figure:
         per_digit = strip.shape[1] / 10
         axes[-1].set_xticks([(i + 0.5) * per_digit for i in range(10)], labels=test.target_names, fontweight="bold")
         axes[-1].tick_params(length=0)
-        return _figure(
+        return finished(
             canvas,
             "fig7",
             alt="Three rows of the handwritten digits 0 to 9 in white. Training row: 0 to 4 on a red background, 5 to "
@@ -172,7 +104,7 @@ def fig_table1(records: Sequence[RunRecord]) -> Figure:
         right.set_xlim(-0.15, max(9, right.get_xlim()[1]))
         canvas.legend(handles=_dot_legend(captions.has_intervals(records)), loc="outside upper right", ncols=3)
         values = "; ".join(_in_words(runs, method) for method in methods)
-        return _figure(
+        return finished(
             canvas,
             "table1",
             alt=f"Dot plot of bACC and model bias for {len(methods)} methods. {values}.",
@@ -211,7 +143,7 @@ def fig8(records: Sequence[RunRecord], methods: Sequence[str] = ("original", "ae
             f"{other[m].mean:.0f} % on the other"
             for m in methods
         )
-        return _figure(
+        return finished(
             canvas,
             "fig8",
             alt=f"Confusion matrices of {len(methods)} methods for test digits on red and on brown. {words}.",
@@ -247,7 +179,7 @@ def fig_curves(
             for c in columns
         )
         spread = "bands: 95 % interval over the seeds" if captions.has_intervals(records) else "one seed, so no band"
-        return _figure(
+        return finished(
             canvas,
             "curves",
             alt=f"Curves over {last} epochs. Values after the last one: {words}.",
@@ -279,7 +211,7 @@ def fig_accuracy_fairness(records: Sequence[RunRecord]) -> Figure:
         ax.set_ylim(min(48, ax.get_ylim()[0]), 101)
         ax.grid()
         _label_points(ax, {m: (bias[m].mean, bacc[m].mean) for m in bacc})
-        return _figure(
+        return finished(
             canvas,
             "accuracy-fairness",
             alt="Scatter plot of model bias and bACC. " + "; ".join(_in_words(runs, m) for m in bacc) + ".",
@@ -290,29 +222,6 @@ def fig_accuracy_fairness(records: Sequence[RunRecord]) -> Figure:
 
 
 # --- drawing ----------------------------------------------------------------------------------------------------------
-
-
-def _figure(canvas: Canvas, name: str, *, alt: str, caption: str) -> Figure:
-    svg, png = io.StringIO(), io.BytesIO()
-    canvas.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
-    canvas.savefig(png, format="png", dpi=110, facecolor="white", metadata={"Software": None})
-    return Figure(_for_page(svg.getvalue(), name, alt), png.getvalue(), alt, caption)
-
-
-def _for_page(svg: str, name: str, alt: str) -> str:
-    """matplotlib's SVG as part of a page: the page's ink and font, ids that no other figure has, no size of its own."""
-    body = svg[svg.index("<g id=") : svg.rindex("</svg>")]
-    body = re.sub(r"font-family: [^;\"]*;? ?", "", body).replace(INK, "currentColor")
-    prefix = f"{name}-{hashlib.sha256(body.encode()).hexdigest()[:6]}"
-    body = re.sub(r'\bid="', f'id="{prefix}-', body)
-    body = re.sub(r'href="#', f'href="#{prefix}-', body).replace("url(#", f"url(#{prefix}-")
-    body = re.sub(r" transform=\"rotate\(-0 [^)]*\)\"", "", body)
-    width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups())
-    return (
-        f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="0 0 {width:g} {height:g}" '
-        'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'stroke-linejoin="round" stroke-linecap="butt" fill="currentColor">\n{body}</svg>'
-    )
 
 
 def _side_by_side(images: Tensor, gap: int = 3) -> np.ndarray:

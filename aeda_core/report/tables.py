@@ -185,9 +185,9 @@ def tuning(tried: Sequence[RunRecord], used: Sequence[RunRecord] = ()) -> Table:
     """Runs judged on held-out training digits: a row for each setting of each method that was tried.
 
     tried: with `spec.tested_on == "validation"`; a row names what differs from the method's most frequent settings
-    used:  the records that are reported; the setting that they have is marked
+    used:  the records that are reported; the setting that they have is marked, however long it was trained for
     """
-    chosen = {r.spec.method: _given(r) for r in used}
+    chosen = {r.spec.method: _but_length(r) for r in used}
     most: dict[str, dict[str, Any]] = {}
     for method in dict.fromkeys(r.spec.method for r in tried):
         options = [_given(r) for r in tried if r.spec.method == method]
@@ -196,7 +196,7 @@ def tuning(tried: Sequence[RunRecord], used: Sequence[RunRecord] = ()) -> Table:
     for record in tried:
         method, options = record.spec.method, _given(record)
         setting = _in_words({k: v for k, v in options.items() if str(v) != most[method].get(k)})
-        mark = "✓" if chosen.get(method) == options else ""
+        mark = "✓" if chosen.get(method) == _but_length(record) else ""
         runs.setdefault((METHOD_LABELS[method], setting.replace(DASH, "none of these"), mark), []).append(record)
     rows = [
         [*row, *(Estimate.of(frame(group)[column]).text(DECIMALS[column]) for column in ("bacc", "bias"))]
@@ -309,6 +309,10 @@ def _given(record: RunRecord) -> dict[str, Any]:
     """Everything that somebody chose for a run."""
     spec = record.spec
     return {**spec.model, **spec.plan, **spec.options, "correlation": spec.data["correlation"]}
+
+
+def _but_length(record: RunRecord) -> dict[str, Any]:
+    return {name: value for name, value in _given(record).items() if name != "epochs"}
 
 
 def _common(options: Sequence[dict[str, Any]]) -> dict[str, Any]:
