@@ -125,6 +125,7 @@ def execute(spec: RunSpec, data_root: str = "", ticks: str | None = None) -> Run
     if device.type == "cpu":
         torch.set_num_threads(1)
     began, cpu_began = time.perf_counter(), time.process_time()
+    commit()  # looked up now and remembered: the code that runs is the code as it is at the start
     splits = _splits(json.dumps(spec.data), data_root)
     held_out, test = splits.validation.to(device), getattr(splits, spec.tested_on).to(device)
     outcome: dict[str, Any] = {}

@@ -21,6 +21,12 @@ COLOURS = torch.tensor([[255, 0, 0], [0, 0, 255]], dtype=torch.uint8)
 
 
 @pytest.fixture(autouse=True)
+def same_draws():
+    """A test alone draws what it draws among all the others."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
 def no_download(monkeypatch):
     """A test that would download digits fails instead of doing so."""
 

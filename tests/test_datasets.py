@@ -347,9 +347,14 @@ class TestCMNIST:
         recipe = replace(self.RECIPE, n_train=1700)
         assert len(cmnist.training(digits, recipe)) + len(cmnist.validation(digits, recipe)) // 2 == 2000
 
-    def test_too_few_digits_for_ten_classes(self, digits, refused):
-        with refused(DataError, "n_train=9", "no training image of digit", "take more"):
-            cmnist.training(digits, replace(self.RECIPE, n_train=9))
+    @pytest.mark.parametrize(
+        ("split", "asked"), [(cmnist.training, {"n_train": 9}), (cmnist.validation, {"n_validation": 9})]
+    )
+    def test_too_few_digits_for_ten_classes(self, digits, refused, split, asked):
+        """An empty class could be neither learned nor given an accuracy."""
+        ((name, value),) = asked.items()
+        with refused(DataError, f"{name}={value}", "no image of digit", "take more"):
+            split(digits, replace(self.RECIPE, **asked))
 
     @pytest.mark.parametrize(
         ("values", "words"),

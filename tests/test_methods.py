@@ -21,7 +21,7 @@ N, BATCH = 60, 16
 BATCHES = math.ceil(N / BATCH)
 ATTACK = {"epsilon": 0.2, "step_size": 0.08, "steps": 2}
 OPTIONS = {
-    "aeda_pre": {**ATTACK, "source_epochs": 5},
+    "aeda_pre": {**ATTACK, "source_epochs": 10},
     "aeda_once": {**ATTACK, "start": 0},
     "aeda_online": {**ATTACK, "start": 0},
     "aeda_robust": {**ATTACK, "start": 0},
@@ -227,16 +227,19 @@ class TestAttackSchedule:
         assert attacks[0][0] is method.model
 
     def test_pre_attacks_a_trained_classifier_of_its_own(self, start, attacks, biased_images):
-        """Of its own weights, of both tasks, and better than chance on them: else there is nothing to attack."""
-        method = start("aeda_pre", source_epochs=30)
-        before = weights(method.model)
-        method.epoch(1)
+        """Of both tasks, and better than chance on them: else there is nothing to attack."""
+        start("aeda_pre", source_epochs=30).epoch(1)
         source = attacks[0][0]
-        assert source is not method.model
-        assert not torch.equal(source.extractor[0].weight, before["extractor.0.weight"])
         target_logits, bias_logits = source(pixels(biased_images.images))
         assert (bias_logits.argmax(1) == biased_images.bias).double().mean() > 0.9
         assert (target_logits.argmax(1) == biased_images.targets).double().mean() > 0.5
+
+    def test_pre_attacks_weights_that_have_nothing_to_do_with_its_own(self, start, attacks):
+        """With so small a learning rate both are as they began, and they began from different draws."""
+        method = start("aeda_pre", plan=Plan(epochs=4, batch_size=BATCH, learning_rate=1e-9))
+        method.epoch(1)
+        source, own = attacks[0][0].extractor[0].weight.flatten(), method.model.extractor[0].weight.flatten()
+        assert abs(torch.corrcoef(torch.stack([source, own]))[0, 1]) < 0.5
 
     @pytest.mark.parametrize("method", sorted(OPTIONS))
     def test_attacked_towards_the_other_bias_value_with_the_originals_target(self, start, attacks, method):

@@ -47,7 +47,7 @@ TUNING: dict[str, tuple[dict[str, Any], ...]] = {
         {"epsilon": 0.3, "step_size": 0.12},
         {"epsilon": 0.4, "step_size": 0.16},
         {"lambda_": 0.5},
-        {"lambda_": 0.95},
+        {"lambda_": 0.9},
         {"lambda_": 1.0},
         {"steps": 2},
         {"start": 1},
@@ -71,14 +71,14 @@ class CMNISTParameters(Parameters):
     correlation: float = Field(1.0, ge=0, le=1)
     size: int = Field(28, ge=8)
     epochs: int = Field(20, ge=1)
-    batch_size: int = Field(128, ge=1)
+    batch_size: int = Field(64, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     precision: Literal["auto", "bf16", "fp32"] = Field("bf16", description="auto: bf16 where the hardware has it")
     norm: Literal["linf", "l2"] = "linf"
     epsilon: float = Field(0.3, ge=0)
     step_size: float = Field(0.12, gt=0)
     steps: int = Field(5, ge=1)
-    lambda_: float = Field(0.9, ge=0, le=1)
+    lambda_: float = Field(0.98, ge=0, le=1)
     start: int = Field(0, ge=0)
     bias_epochs: int = Field(1, ge=1)
     bias_learning_rate: float = Field(1e-3, gt=0)
