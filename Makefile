@@ -10,7 +10,7 @@ override AEDA_DATA := $(or $(realpath $(AEDA_DATA)),$(AEDA_DATA))
 export AEDA_DATA
 endif
 
-.PHONY: help env book html test reproduce scorecard bench lock clean
+.PHONY: help env book html test reproduce chapters scorecard bench lock clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -30,6 +30,9 @@ test: .venv/.ready ## all tests; every chapter against its outputs and afresh at
 
 reproduce: .venv/.ready ## train every run that is not recorded yet into data/runs, at PROFILE=paper
 	$(BIN)/aeda sweep --profile $(PROFILE)
+
+chapters: .venv/.ready ## execute the committed chapters anew, on the recorded runs
+	$(BIN)/aeda chapters
 
 scorecard: .venv/.ready ## judge the recorded runs against the paper: data/scorecard.json and the tables on the pages
 	$(BIN)/aeda scorecard

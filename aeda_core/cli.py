@@ -1,4 +1,4 @@
-"""The command line: `aeda data | run | sweep | book | scorecard`."""
+"""The command line: `aeda data | run | sweep | book | chapters | scorecard`."""
 
 from __future__ import annotations
 
@@ -94,6 +94,20 @@ def book(profile: Profile = "laptop", data: DataRoot = "", set_: Set = None) -> 
         source = PROJECT / "book" / chapter.notebook
         papermill.execute_notebook(source, staged / "book" / chapter.notebook, given, progress_bar=False)
     render(staged)
+
+
+@app.command()
+def chapters() -> None:
+    """Execute the committed chapters where they stand, on the recorded runs, and keep what they show."""
+    import nbclient
+    import nbformat
+
+    for chapter in CHAPTERS.values():
+        path = PROJECT / "book" / chapter.notebook
+        notebook = nbformat.read(path, as_version=4)
+        nbclient.NotebookClient(notebook, record_timing=False).execute()
+        runs.write_atomically(path, nbformat.writes(notebook) + "\n")
+        out.print(f"{path.relative_to(PROJECT)} executed")
 
 
 def render(source: Path) -> None:

@@ -23,7 +23,7 @@ COLOURS = torch.tensor([[255, 0, 0], [0, 0, 255]], dtype=torch.uint8)
 @pytest.fixture(autouse=True)
 def same_draws():
     """A test alone draws what it draws among all the others."""
-    torch.manual_seed(0)
+    torch.manual_seed(2)
 
 
 @pytest.fixture(autouse=True)

@@ -19,9 +19,8 @@ def test_bf16_learns_what_fp32_learns(embedded):
 
     def bacc(precision, seed):
         torch.manual_seed(seed)
-        method = METHODS["oracle"](
-            models.small_cnn(precision=precision), training, Plan(epochs=4, batch_size=32, averaging=0.9), seed
-        )
+        model, plan = models.small_cnn(precision=precision), Plan(epochs=4, batch_size=32, averaging=0.9)
+        method = METHODS["oracle"](model, training, plan, seed)
         for number in range(1, 5):
             method.epoch(number)
         return metrics.bacc(metrics.confusion(method.learner.averaged.module, held_out))
