@@ -303,7 +303,7 @@ class TestEq4:
         data = method.data[batch]
         on_originals = cross_entropies(method.model(pixels(data.images))[0], data.targets)
         on_examples = cross_entropies(method.model(pixels(method.examples[batch]))[0], data.targets)
-        assert abs(on_originals.mean() - on_examples.mean()) > 1e-3
+        assert abs(on_originals.mean() - on_examples.mean()) > 1e-4  # or the equality below would show nothing
         by_hand = (on_originals.sum() + on_examples.sum()) / 10
         assert method.loss(batch).item() == pytest.approx(by_hand, rel=1e-5)
 
