@@ -37,9 +37,7 @@ TUNING: dict[str, tuple[dict[str, Any], ...]] = {
         {"adversary_hidden": 0},
         {"adversary_hidden": 256},
         {"adversary_rate": 3e-4},
-        {"adversary_rate": 3e-4, "strength": 0.3},
         {"adversary_rate": 3e-4, "strength": 3.0},
-        {"adversary_rate": 1e-4},
     ),
     "aeda_robust": (
         {"epsilon": 0.1, "step_size": 0.04},
@@ -47,10 +45,8 @@ TUNING: dict[str, tuple[dict[str, Any], ...]] = {
         {"epsilon": 0.3, "step_size": 0.12},
         {"epsilon": 0.4, "step_size": 0.16},
         {"lambda_": 0.5},
-        {"lambda_": 0.9},
         {"lambda_": 1.0},
         {"steps": 2},
-        {"start": 1},
         {"bias_epochs": 3},
     ),
 }
