@@ -30,28 +30,25 @@ TUNING_SEED = 100
 
 TUNING: dict[str, tuple[dict[str, Any], ...]] = {
     "adversarial_debiasing": (
-        {"strength": 0.1},
-        {"strength": 0.3},
-        {"strength": 1.0},
-        {"strength": 3.0},
-        {"adversary_hidden": 0},
-        {"adversary_hidden": 256},
-        {"adversary_rate": 3e-4},
-        {"adversary_rate": 3e-4, "strength": 3.0},
+        {"adversary_hidden": 0, "strength": 1.0},
+        {"adversary_hidden": 64, "strength": 0.1},
+        {"adversary_hidden": 64, "strength": 0.3},
+        {"adversary_hidden": 64, "strength": 1.0},
+        {"adversary_hidden": 64, "strength": 3.0},
+        {"adversary_hidden": 64, "strength": 1.0, "adversary_rate": 3e-4},
+        {"adversary_hidden": 64, "strength": 3.0, "adversary_rate": 3e-4},
+        {"adversary_hidden": 256, "strength": 1.0},
     ),
     "aeda_robust": (
         {"epsilon": 0.1, "step_size": 0.04},
         {"epsilon": 0.2, "step_size": 0.08},
         {"epsilon": 0.3, "step_size": 0.12},
-        {"epsilon": 0.4, "step_size": 0.16},
         {"lambda_": 0.5},
         {"lambda_": 1.0},
-        {"steps": 2},
-        {"bias_epochs": 3},
     ),
 }
-"""What was tried, as many settings for the paper's rival as for its method; the other AEDA variants take over what
-suits aeda_robust. Judged by held-out training digits in the last epoch."""
+"""What was tried, more settings for the paper's rival than for its method; the other AEDA variants take over what
+suits aeda_robust. Judged by held-out training digits: the best sum of the ranks in bACC and in bias."""
 
 
 class CMNISTParameters(Parameters):
@@ -78,11 +75,10 @@ class CMNISTParameters(Parameters):
     start: int = Field(0, ge=0)
     bias_epochs: int = Field(1, ge=1)
     bias_learning_rate: float = Field(1e-3, gt=0)
-    bias_learning_rate_per_batch: float = Field(3e-4, gt=0)
     source_epochs: int = Field(10, ge=1)
     strength: float = Field(1.0, ge=0)
     adversary_rate: float = Field(1e-3, gt=0)
-    adversary_hidden: int = Field(64, ge=0)
+    adversary_hidden: int = Field(256, ge=0)
 
 
 def specs(p: CMNISTParameters, methods: tuple[str, ...] = METHODS) -> list[RunSpec]:
@@ -101,8 +97,7 @@ def specs(p: CMNISTParameters, methods: tuple[str, ...] = METHODS) -> list[RunSp
         "aeda_once": {**online, "start": max(1, p.start)},
         "aeda_online": online,
         "aeda_robust": online,
-        # h_b takes a step with every batch here, not a whole pass after every epoch, and a shorter one keeps it steady
-        "aeda_robust_per_batch": {**online, "refresh": 1, "bias_learning_rate": p.bias_learning_rate_per_batch},
+        "aeda_robust_per_batch": {**online, "refresh": 1},
     }
     rates = {"adversarial_debiasing": p.adversary_rate}
     models = {"adversarial_debiasing": {"bias_hidden": p.adversary_hidden}}
