@@ -67,9 +67,9 @@ class Attack:
     def __post_init__(self) -> None:
         if self.norm not in NORMS:
             raise ValueError(f"norm is {self.norm!r}; it is one of {', '.join(NORMS)}.")
-        if self.epsilon < 0:
+        if not self.epsilon >= 0:
             raise ValueError(f"epsilon is {self.epsilon}; the radius of a perturbation is 0 or more.")
-        if self.step_size <= 0:
+        if not self.step_size > 0:
             raise ValueError(f"step_size is {self.step_size}; a step is longer than 0.")
         if self.steps < 1:
             raise ValueError(f"steps is {self.steps}; an attack takes at least 1 step.")

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from aeda_core.datasets.base import BiasedImages
-from aeda_core.models import Classifier, in_chunks
+from aeda_core.models import Classifier, frozen, in_chunks
 
 
 class UndefinedMetric(ValueError):
@@ -23,10 +23,8 @@ class UndefinedMetric(ValueError):
 
 def confusion(model: Classifier, data: BiasedImages) -> np.ndarray:
     """int64 (B, T, T): counts by bias value, true class and predicted class, the model in eval mode."""
-    training = model.training
-    model.eval()
-    predicted = in_chunks(lambda x: model.target_head(model.features(x)).argmax(1), data.images)
-    model.train(training)
+    with frozen(model):
+        predicted = in_chunks(lambda x: model.target_head(model.features(x)).argmax(1), data.images)
     n_targets, n_bias = len(data.target_names), len(data.bias_names)
     cell = (data.bias * n_targets + data.targets) * n_targets + predicted
     return torch.bincount(cell, minlength=n_bias * n_targets**2).view(n_bias, n_targets, n_targets).cpu().numpy()
@@ -68,7 +66,9 @@ def consistency(counts: ArrayLike) -> float:
     """How alike the two confusion matrices of Fig. 8 are: 1 minus the mean total variation between their rows.
 
     1 where the predictions do not depend on the bias value at all, 0 where no row shares any of its mass.
+    Raises UndefinedMetric if a group is empty.
     """
+    group_accuracy(counts)  # raises
     red, brown = (c / c.sum(axis=1, keepdims=True) for c in np.asarray(counts, dtype=float))
     return 1 - float(np.abs(red - brown).sum(axis=1).mean() / 2)
 

@@ -89,13 +89,14 @@ def bias_loss(logits: Tensor, bias: Tensor) -> Tensor:
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
     """The model in eval mode, its parameters needing no gradient; both as they were afterwards."""
-    training = model.training
+    modes = {module: module.training for module in model.modules()}
     needed = [p.requires_grad for p in model.parameters()]
     model.eval().requires_grad_(False)
     try:
         yield
     finally:
-        model.train(training)
+        for module, training in modes.items():
+            module.training = training
         for parameter, flag in zip(model.parameters(), needed, strict=True):
             parameter.requires_grad_(flag)
 

@@ -40,6 +40,10 @@ class Recipe:
     def __post_init__(self) -> None:
         if not 0 <= self.correlation <= 1:
             raise DataError(f"correlation is {self.correlation}; it is a share and lies in [0, 1].")
+        for name in ("red", "brown", "digit"):
+            colour = getattr(self, name)
+            if len(colour) != 3 or not all(0 <= level <= 255 for level in colour):
+                raise DataError(f"{name} is {colour}; a colour has three levels, for R, G and B, in 0..255.")
         if self.n_train < 1 or self.n_validation < 1 or self.size < 8:
             raise DataError(
                 f"n_train={self.n_train}, n_validation={self.n_validation}, size={self.size}: "
@@ -69,7 +73,8 @@ def validation(digits: Digits, recipe: Recipe) -> BiasedImages:
 
 def testing(digits: Digits, recipe: Recipe) -> BiasedImages:
     """Every test digit on both backgrounds."""
-    index = torch.arange(len(digits.test_images))
+    # counted on from the training digits: no identity stands on both sides
+    index = torch.arange(len(digits.test_images)) + len(digits.train_images)
     return _on_both(digits.test_images, digits.test_labels, index, recipe)
 
 

