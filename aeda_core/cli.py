@@ -112,8 +112,9 @@ def chapters() -> None:
 
 def render(source: Path) -> None:
     """Build the book in `source` strictly and say which page to open."""
-    command = ["jupyter_book", "build", str(source), "--path-output", str(PROJECT), "-W", "-n", "--keep-going"]
-    if subprocess.run([sys.executable, "-m", *command]).returncode:
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")  # it cannot be run as a module
+    command = [jupyter_book, "build", source, "--path-output", PROJECT, "-W", "-n", "--keep-going"]
+    if subprocess.run(command).returncode:
         raise Problem(f"the book in '{source}' did not render without warnings; they stand above.")
     out.print(f"\nOpen {PROJECT / '_build' / 'html' / 'index.html'}")
 

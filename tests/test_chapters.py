@@ -117,7 +117,8 @@ class Resources(HTMLParser):
 
 
 def test_book_renders_strictly_and_asks_nothing_of_the_network(tmp_path):
-    build = [sys.executable, "-m", "jupyter_book", "build", str(PROJECT), "--path-output", str(tmp_path)]
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")
+    build = [jupyter_book, "build", PROJECT, "--path-output", tmp_path]
     done = subprocess.run([*build, "-W", "-n", "--keep-going"], capture_output=True, text=True)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     pages = list((tmp_path / "_build" / "html" / "book").glob("*.html"))
