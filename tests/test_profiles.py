@@ -2,6 +2,8 @@
 
 import pytest
 
+from aeda_core import datasets
+from aeda_core.experiments import cmnist
 from aeda_core.experiments.cmnist import CMNISTParameters
 from aeda_core.profiles import ParameterError
 
@@ -14,6 +16,13 @@ def test_only_recorded_does_not_train(name):
 def test_recorded_asks_for_what_paper_makes():
     paper, recorded = CMNISTParameters.load("paper"), CMNISTParameters.load("recorded")
     assert paper.model_dump(exclude={"profile"}) == recorded.model_dump(exclude={"profile"})
+
+
+@pytest.mark.parametrize("name", ["smoke", "laptop"])
+def test_small_profiles_can_be_had_from_the_stand_in(name):
+    """`make book` and `make test` work where there is no MNIST and no network."""
+    (spec,) = cmnist.specs(CMNISTParameters.load(name, data_root="embedded", seeds=1), ("original",))
+    assert len(datasets.build(spec.data, "embedded").training) == spec.data["n_train"]
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ class CMNISTParameters(Parameters):
 
     changes: ClassVar = {
         "smoke": {"seeds": 1, "n_train": 256, "n_validation": 100, "epochs": 2, "source_epochs": 1, "steps": 2},
-        "laptop": {"seeds": 1, "n_train": 3500, "n_validation": 1000},
+        "laptop": {"seeds": 1, "n_train": 3500, "n_validation": 500},
     }
 
     n_train: int = Field(6000, ge=1)
