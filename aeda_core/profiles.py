@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from aeda_core.errors import Problem
 
@@ -30,6 +30,13 @@ class Parameters(BaseModel):
     profile: Literal["smoke", "laptop", "paper", "recorded"] = "recorded"
     data_root: str = Field("", description="where the data is; empty: the ladder of data/README.md")
     seeds: int = Field(5, ge=1, le=100, description="runs of each method, with seeds 0, 1, …")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
+            raise ValueError("should be a number or a text, not a truth value")
+        return value
 
     @property
     def live(self) -> bool:
