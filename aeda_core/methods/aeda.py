@@ -34,7 +34,7 @@ class AEDA(Original):
         self.has_examples = False
 
     def loss(self, batch: Tensor) -> Tensor:
-        """Eq. (4): L_target over {X_ori, X_adv}, both with the original's target label."""
+        """Eq. (4): L_target over {X_ori, X_adv}, both with the original's label."""
         images, targets = self.data.images[batch], self.data.targets[batch]
         if self.has_examples:
             images, targets = torch.cat([images, self.examples[batch]]), targets.repeat(2)
@@ -140,14 +140,15 @@ class AEDAOnline(AEDA):
         self.bias_optimiser = torch.optim.AdamW(model.bias_head.parameters(), lr=bias_learning_rate)
 
     def epoch(self, number: int) -> Tensor:
-        """The paper's three steps, its epochs counted from the attack: X_adv made with f and
-        h_b as the last epoch left them, then Eq. (4), then Eq. (5) or (6). With `refresh` they
-        take turns more often."""
-        self.renewing = self.start < number and (self.stop is None or number <= self.stop)
+        """The paper's three steps, its epochs counted from the attack: X_adv made
+        with f and h_b as the last epoch left them, then Eq. (4), then Eq. (5) or
+        (6). With `refresh` they take turns more often."""
+        stopped = self.stop is not None and number > self.stop
+        self.renewing = number > self.start and not stopped
         order = self.learner.shuffled(len(self.data))
-        images = self.refresh * self.learner.plan.batch_size if self.refresh else len(order)
+        batches = self.refresh or len(order)
         losses = []
-        for block in order.split(images):
+        for block in order.split(batches * self.learner.plan.batch_size):
             if self.renewing:
                 self.renew(self.model, block)
             losses.append(self.train_on(block))
@@ -159,8 +160,8 @@ class AEDAOnline(AEDA):
         return self.adversarial_attack(self.model, index) if self.renewing else super().latest_examples(index)
 
     def train_bias_head(self, index: Tensor) -> None:
-        """Eq. (5): L_bias over X_ori; Eq. (6): over {X_ori, X_adv}, X_adv with its *true* bias
-        label. f is fixed, so its features are computed once."""
+        """Eq. (5): L_bias over X_ori; Eq. (6): over {X_ori, X_adv}, X_adv with its
+        *true* bias label. f is fixed, so its features are computed once."""
         images, bias = self.data.images[index], self.data.bias[index]
         if self.adversarial_bias_training and self.has_examples:
             images, bias = torch.cat([images, self.examples[index]]), bias.repeat(2)
