@@ -1,7 +1,8 @@
 """What a classifier is judged by: bACC, the model bias of Eq. (1), confusion matrices and intervals.
 
 Everything is computed from one array of counts, `confusion` (B, T, T): of the test images with bias value b and
-target t, how many were predicted as class p. A record keeps these counts and nothing else needs keeping.
+target t, how many were predicted as class p. Attributes have one such array each, (A, B, 2, 2). A record keeps these
+counts and nothing else needs keeping. Each class, and each value of each attribute, is a target task (Sec. 2.1).
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from aeda_core.datasets.base import BiasedImages
-from aeda_core.models import Classifier, frozen, in_chunks
+from aeda_core.models import Classifier, frozen, in_chunks, predictions
+
+Tasks = slice | np.ndarray
 
 
 class UndefinedMetric(ValueError):
@@ -22,44 +25,112 @@ class UndefinedMetric(ValueError):
 
 
 def confusion(model: Classifier, data: BiasedImages) -> np.ndarray:
-    """int64 (B, T, T): counts by bias value, true class and predicted class, the model in eval mode."""
+    """int64 (B, T, T) or (A, B, 2, 2): counts by bias value, true and predicted class, the model in eval mode."""
+    return count(data, predicted(model, data))
+
+
+def predicted(model: Classifier, data: BiasedImages) -> torch.Tensor:
+    """t̂ of every image, of the shape of `data.targets`, the model in eval mode."""
     with frozen(model):
-        predicted = in_chunks(lambda x: model.target_head(model.features(x)).argmax(1), data.images)
-    n_targets, n_bias = len(data.target_names), len(data.bias_names)
-    cell = (data.bias * n_targets + data.targets) * n_targets + predicted
-    return torch.bincount(cell, minlength=n_bias * n_targets**2).view(n_bias, n_targets, n_targets).cpu().numpy()
+        return predictions(in_chunks(lambda x: model.target_head(model.features(x)), data.images), data.targets)
 
 
-def group_accuracy(counts: ArrayLike) -> np.ndarray:
-    """P(t̂ = t | b, t* = t): float (T, B) in [0, 1] from `confusion` (B, T, T).
+def count(data: BiasedImages, predicted: torch.Tensor) -> np.ndarray:
+    """`confusion` of predictions (N,) or (N, A) that are already there."""
+    n_targets, n_bias = 2 if data.targets.ndim == 2 else len(data.target_names), len(data.bias_names)
+    bias = data.bias if data.targets.ndim == 1 else data.bias[:, None]
+    cells = ((bias * n_targets + data.targets) * n_targets + predicted).view(len(data), -1).T
+    each = [torch.bincount(cell, minlength=n_bias * n_targets**2) for cell in cells]
+    return torch.stack(each).view(*data.targets.shape[1:], n_bias, n_targets, n_targets).cpu().numpy()
 
-    Raises UndefinedMetric if a group is empty.
+
+def defined(counts: ArrayLike) -> np.ndarray:
+    """bool (tasks,): which target tasks have a test image of each bias value, so that all of this can be said of them.
+
+    In CelebA a fold may hold no man with rosy cheeks.
     """
-    counts = np.asarray(counts)
-    sizes = counts.sum(axis=2)
+    return (_groups(counts)[1] > 0).all(axis=1)
+
+
+ALL = slice(None)
+
+
+def group_accuracy(counts: ArrayLike, tasks: Tasks = ALL) -> np.ndarray:
+    """P(t̂ = t | b, t* = t): float (tasks, B) in [0, 1] from `confusion`; of attributes, tasks 2a and 2a + 1 are the
+    absence and the presence of attribute a.
+
+    tasks: the target tasks to look at, such as those that are `defined`
+    Raises UndefinedMetric if one of their groups is empty.
+    """
+    right, sizes = (of[tasks] for of in _groups(counts))
     if not sizes.all():
-        b, t = np.argwhere(sizes == 0)[0]
+        task, b = np.argwhere(sizes == 0)[0]
         raise UndefinedMetric(
-            f"no test image has target class {t} and bias value {b}, so this group's accuracy is undefined; "
-            "test on data in which every group occurs."
+            f"no test image has target task {np.arange(len(_groups(counts)[1]))[tasks][task]} and bias value {b}, so "
+            "this group's accuracy is undefined; test on data in which every group occurs."
         )
-    return (np.diagonal(counts, axis1=1, axis2=2) / sizes).T
+    return right / sizes
 
 
-def bacc(counts: ArrayLike) -> float:
+def _groups(counts: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """How many are right, and of how many: two arrays (tasks, B)."""
+    counts = np.asarray(counts)
+    counts = counts[None] if counts.ndim == 3 else counts
+    right, sizes = np.diagonal(counts, axis1=2, axis2=3), counts.sum(axis=3)
+    return tuple(of.swapaxes(1, 2).reshape(-1, counts.shape[1]) for of in (right, sizes))
+
+
+def bacc(counts: ArrayLike, tasks: Tasks = ALL) -> float:
     """Balanced average accuracy in percent: the mean over all groups (target, bias) of their accuracies (Sec. 4.1)."""
-    return 100 * float(group_accuracy(counts).mean())
+    return 100 * float(group_accuracy(counts, tasks).mean())
 
 
-def bias_per_target(counts: ArrayLike) -> np.ndarray:
-    """Eq. (1): float (T,) in [0, 1], the gap between the bias values' accuracies on each target."""
-    accuracy = group_accuracy(counts)
+def bias_per_target(counts: ArrayLike, tasks: Tasks = ALL) -> np.ndarray:
+    """Eq. (1): float (tasks,) in [0, 1], the gap between the bias values' accuracies on each target task."""
+    accuracy = group_accuracy(counts, tasks)
     return accuracy.max(axis=1) - accuracy.min(axis=1)
 
 
-def model_bias(counts: ArrayLike) -> float:
-    """The model's overall bias: Eq. (1) summed over the targets, in 0..T (Sec. 2.1)."""
-    return float(bias_per_target(counts).sum())
+def model_bias(counts: ArrayLike, tasks: Tasks = ALL) -> float:
+    """The model's overall bias: Eq. (1) summed over the target tasks, in 0..tasks (Sec. 2.1)."""
+    return float(bias_per_target(counts, tasks).sum())
+
+
+def permutation_floor(counts: ArrayLike, tasks: Tasks = ALL) -> float:
+    """The model bias that a fair model would show on these test images: its expectation if, within each target task,
+    the right and the wrong answers were dealt out to the two bias values at random.
+
+    A sum of absolute gaps between small groups is never 0. Exact: the gaps' distributions are hypergeometric.
+    """
+    floor = 0.0
+    for right, sizes in zip(*(of[tasks] for of in _groups(counts)), strict=True):
+        first = np.arange(sizes[0] + 1)
+        chance = stats.hypergeom(sizes.sum(), right.sum(), sizes[0]).pmf(first)
+        floor += float(chance @ np.abs(first / sizes[0] - (right.sum() - first) / sizes[1]))
+    return floor
+
+
+def bootstrap(data: BiasedImages, predicted: torch.Tensor, replicates: int = 200, seed: int = 0) -> dict[str, list]:
+    """bACC and model bias if other persons had been tested: the Bayesian bootstrap [Rubin 1981], which gives every
+    person a random positive weight, so that no group is ever emptied.
+
+    predicted: t̂, of the shape of `data.targets`
+    Returns `{"bacc": [...], "bias": [...]}`, `replicates` values each, over the defined target tasks.
+    """
+    weights = np.random.default_rng(seed).exponential(size=(replicates, len(data)))
+    targets, predicted = data.targets.cpu().numpy(), predicted.cpu().numpy()
+    kinds = range(len(data.target_names)) if targets.ndim == 1 else (0, 1)
+    members = np.stack([targets.reshape(len(data), -1) == kind for kind in kinds], axis=2).reshape(len(data), -1)
+    right = members & np.repeat((targets == predicted).reshape(len(data), -1), len(kinds), axis=1)
+    bias = data.bias.cpu().numpy()
+    groups = [
+        (weights[:, bias == b] @ right[bias == b], weights[:, bias == b] @ members[bias == b])
+        for b in range(len(data.bias_names))
+    ]
+    known = np.all([sizes[0] > 0 for _, sizes in groups], axis=0)
+    accuracy = np.stack([hits[:, known] / sizes[:, known] for hits, sizes in groups], axis=2)
+    gaps = (accuracy.max(axis=2) - accuracy.min(axis=2)).sum(axis=1)
+    return {"bacc": (100 * accuracy.mean(axis=(1, 2))).round(3).tolist(), "bias": gaps.round(4).tolist()}
 
 
 def consistency(counts: ArrayLike) -> float:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.models import vgg
+from torchvision.transforms import Normalize
+
+from aeda_core.datasets.base import DATA, DataError, file_sha256
 
 PRECISIONS = ("bf16", "fp32")
 
@@ -70,15 +75,74 @@ def small_cnn(n_targets: int = 10, width: int = 32, n_features: int = 128, **cla
     return Classifier(extractor, n_features, n_targets, **classifier)
 
 
+def vgg16(
+    n_targets: int, size: int, width: float = 1.0, n_features: int = 256, weights: str = "", **classifier: object
+) -> Classifier:
+    """The classifier for faces: VGG-16 [Simonyan and Zisserman 2015] without batch normalisation (Sec. 4.3).
+
+    size:       height and width of the images, at least 32
+    width:      share of the channels that each convolution keeps; 1 is VGG-16 itself
+    n_features: of the dense layer on top, which stands for VGG-16's two of 4,096 (assumption: face-network)
+    weights:    file in data/weights with weights for `width` 1, named as torchvision names them: the digits behind the
+                last hyphen begin its sha256; empty draws the weights
+    """
+    if size < 32:
+        raise ValueError(f"size is {size}; VGG-16 halves its input five times, so images have at least 32 pixels.")
+    channels = [layer if layer == "M" else round(width * layer) for layer in vgg.cfgs["D"]]
+    convolutions = vgg.make_layers(channels)
+    for layer in convolutions:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+    head = [nn.Flatten(), nn.Linear(channels[-2] * (size // 32) ** 2, n_features), nn.ReLU()]
+    if not weights:
+        return Classifier(nn.Sequential(*convolutions, *head), n_features, n_targets, **classifier)
+    convolutions.load_state_dict(_imagenet(weights))
+    # from [-1, 1] to the mean and deviation that the weights were trained with
+    normalise = Normalize([2 * m - 1 for m in (0.485, 0.456, 0.406)], [2 * s for s in (0.229, 0.224, 0.225)])
+    return Classifier(nn.Sequential(normalise, *convolutions, *head), n_features, n_targets, **classifier)
+
+
+def _imagenet(name: str) -> dict[str, Tensor]:
+    path = DATA / "weights" / name
+    if not path.exists():
+        raise DataError(f"there is no file '{path}'; put torchvision's VGG-16 weights there (see data/README.md).")
+    if not file_sha256(path).startswith(Path(name).stem.rpartition("-")[2]):
+        raise DataError(f"'{path}' is not the file whose sha256 its name gives; download it again.")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return {key.removeprefix("features."): value for key, value in state.items() if key.startswith("features.")}
+
+
+NETWORKS: dict[str, Callable[..., Classifier]] = {"small_cnn": small_cnn, "vgg16": vgg16}
+
+
+def build(name: str = "small_cnn", **options: object) -> Classifier:
+    """The classifier that a RunSpec's `model` describes."""
+    if name not in NETWORKS:
+        raise ValueError(f"there is no network '{name}'; known are {', '.join(NETWORKS)}.")
+    return NETWORKS[name](**options)
+
+
 def pixels(images: Tensor) -> Tensor:
     """uint8 images as float32 in [0, 1]."""
     return images.float().div_(255)
 
 
 def target_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean of L_target over a batch, each image counted `weights` (N,) times."""
-    losses = F.cross_entropy(logits, targets, reduction="none")
+    """Mean of L_target over a batch: cross-entropy of classes (N,), binary cross-entropy of attributes (N, A).
+
+    weights: of the shape of `targets`, how many times each label counts
+    """
+    if targets.ndim == 1:
+        losses = F.cross_entropy(logits, targets, reduction="none")
+    else:
+        losses = F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="none")
     return losses.mean() if weights is None else (losses * weights).mean()
+
+
+def predictions(logits: Tensor, targets: Tensor) -> Tensor:
+    """t̂ from target logits: the likeliest class (N,), or which attributes are likelier present than not (N, A)."""
+    return logits.argmax(1) if targets.ndim == 1 else (logits > 0).long()
 
 
 def bias_loss(logits: Tensor, bias: Tensor) -> Tensor:

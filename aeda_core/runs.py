@@ -51,7 +51,7 @@ class RunSpec(BaseModel):
     """Everything that decides the result of a run; the paths and the device do not.
 
     data:    name of the data set, the fingerprint of its source, and how it is made from it
-    model:   arguments of `models.small_cnn`
+    model:   arguments of `models.build`
     plan:    arguments of `methods.Plan`
     options: arguments of the method
     tested_on: `test`, or `validation` while hyper-parameters are chosen
@@ -79,7 +79,8 @@ class RunSpec(BaseModel):
     @property
     def path(self) -> Path:
         """Where the record of this spec is kept."""
-        return RUNS / self.profile / self.experiment / f"{self.method}-s{self.seed}-{self.id}.json"
+        fold = f"-f{self.data['fold']}" if "fold" in self.data else ""
+        return RUNS / self.profile / self.experiment / f"{self.method}{fold}-s{self.seed}-{self.id}.json"
 
 
 class RunRecord(BaseModel):
@@ -87,7 +88,9 @@ class RunRecord(BaseModel):
 
     refused:    why the method does not apply to the data, if it does not
     epochs:     a row an epoch, on held-out training images (see `training.train`)
-    confusion:  (B, T, T) counts on the images of `spec.tested_on`
+    confusion:  (B, T, T) or (A, B, 2, 2) counts on the images of `spec.tested_on`
+    bootstrap:  bACC and bias if other persons had been tested (see `metrics.bootstrap`); of attributes, for a
+                person counts for all of them at once, which the counts no longer tell
     provenance: date, commit, versions, device, seconds, peak memory; nothing in it depends on chance alone
     """
 
@@ -96,23 +99,34 @@ class RunRecord(BaseModel):
     spec: RunSpec
     refused: str | None = None
     epochs: list[dict[str, float]] = []
-    confusion: list[list[list[int]]] | None = None
+    confusion: list | None = None
+    bootstrap: dict[str, list[float]] | None = None
     provenance: dict[str, Any]
 
     @property
     def counts(self) -> np.ndarray:
-        """`confusion` as an int64 array (B, T, T)."""
+        """`confusion` as an int64 array."""
         return np.asarray(self.confusion)
 
     @property
     def bacc(self) -> float:
-        """Balanced average accuracy in percent."""
-        return metrics.bacc(self.counts)
+        """Balanced average accuracy in percent, over the defined target tasks."""
+        return metrics.bacc(self.counts, metrics.defined(self.counts))
 
     @property
     def bias(self) -> float:
-        """Model bias, Eq. (1) summed over the targets."""
-        return metrics.model_bias(self.counts)
+        """Model bias, Eq. (1) summed over the defined target tasks."""
+        return metrics.model_bias(self.counts, metrics.defined(self.counts))
+
+    @property
+    def floor(self) -> float:
+        """The bias that a fair model would show on the same images (see `metrics.permutation_floor`)."""
+        return metrics.permutation_floor(self.counts, metrics.defined(self.counts))
+
+    @property
+    def undefined(self) -> int:
+        """How many target tasks are left out, for one of their groups has no test image."""
+        return int((~metrics.defined(self.counts)).sum())
 
 
 def execute(spec: RunSpec, data_root: str = "", ticks: str | None = None) -> RunRecord:
@@ -132,13 +146,17 @@ def execute(spec: RunSpec, data_root: str = "", ticks: str | None = None) -> Run
     try:
         with torch.random.fork_rng():
             torch.manual_seed(spec.seed)
-            model = models.small_cnn(**spec.model).to(device)
+            outputs = len(splits.training.target_names)
+            model = models.build(**{"n_targets": outputs, **spec.model}).to(device)
             method = METHODS[spec.method](
                 model, splits.training.to(device), Plan(**spec.plan), spec.seed, **spec.options
             )
             checkpoint = CHECKPOINTS / f"{spec.id}.pt"
             classifier, outcome["epochs"] = train(method, held_out, checkpoint, functools.partial(_tick, ticks))
-        outcome["confusion"] = metrics.confusion(classifier, test).tolist()
+        predicted = metrics.predicted(classifier, test)
+        outcome["confusion"] = metrics.count(test, predicted).tolist()
+        if test.targets.ndim == 2:
+            outcome["bootstrap"] = metrics.bootstrap(test, predicted)
     except EmptyGroup as reason:
         outcome["refused"] = str(reason)
     record = RunRecord(spec=spec, provenance=_provenance(device, began, cpu_began, splits.source), **outcome)

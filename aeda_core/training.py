@@ -43,7 +43,13 @@ def train(
     for number in range(len(rows) + 1, method.learner.plan.epochs + 1):
         loss = float(method.epoch(number))
         counts = metrics.confusion(averaged.module, validation)
-        row = {"epoch": number, "loss": loss, "bacc": metrics.bacc(counts), "bias": metrics.model_bias(counts)}
+        known = metrics.defined(counts)
+        row = {
+            "epoch": number,
+            "loss": loss,
+            "bacc": metrics.bacc(counts, known),
+            "bias": metrics.model_bias(counts, known),
+        }
         some = torch.arange(min(PROBED, len(method.data)), device=method.learner.device)
         if (examples := method.latest_examples(some)) is not None:
             originals = method.data[some]

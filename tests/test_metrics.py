@@ -159,7 +159,7 @@ class TestEmptyGroup:
     @pytest.mark.parametrize("metric", METRICS)
     def test_is_undefined(self, refused, metric):
         """Neither 0 nor 1 nor a NaN that spreads into a table unseen."""
-        with refused(UndefinedMetric, "target class 0", "bias value 1", "undefined"):
+        with refused(UndefinedMetric, "target task 0", "bias value 1", "undefined"):
             getattr(metrics, metric)(self.COUNTS)
 
 

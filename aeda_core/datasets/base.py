@@ -21,13 +21,14 @@ class DataError(Problem):
 
 @dataclass(frozen=True)
 class BiasedImages:
-    """Images with a target label and a bias label each (D_ori of Definition 2, Sec. 3.1).
+    """Images with target labels and a bias label each (D_ori of Definition 2, Sec. 3.1).
 
     images:     uint8 (N, C, H, W)
-    targets:    int64 (N,), a class in 0..T-1
+    targets:    int64 (N,), a class in 0..T-1; or (N, A), absent (0) or present (1) for each of A attributes
     bias:       int64 (N,), a value in 0..B-1
     identities: int64 (N,), what an image shows (a digit, a person); two images of one identity never stand on
                 both sides of a split
+    target_names: of the T classes, or of the A attributes
     """
 
     images: Tensor
@@ -66,17 +67,35 @@ class BiasedImages:
             identities=self.identities.to(device),
         )
 
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """The target tasks of Sec. 2.1: the classes; of attributes two each, as in `no Smiling`, `Smiling`."""
+        if self.targets.ndim == 1:
+            return self.target_names
+        return tuple(task for name in self.target_names for task in (f"no {name}", name))
+
+    @property
+    def tasks(self) -> Tensor:
+        """int64, of the shape of `targets`: to which of `task_names` each label belongs."""
+        if self.targets.ndim == 1:
+            return self.targets
+        return self.targets + 2 * torch.arange(self.targets.shape[1], device=self.targets.device)
+
     def group_sizes(self) -> Tensor:
-        """int64 (T, B): how many images each group (target class, bias value) holds."""
-        shape = (len(self.target_names), len(self.bias_names))
-        flat = self.targets * shape[1] + self.bias
-        return torch.bincount(flat, minlength=shape[0] * shape[1]).view(shape)
+        """int64 (tasks, B): how many images each group (target task, bias value) holds."""
+        shape = (len(self.task_names), len(self.bias_names))
+        flat = self.tasks * shape[1] + self.bias.view(-1, *[1] * (self.targets.ndim - 1))
+        return torch.bincount(flat.flatten(), minlength=shape[0] * shape[1]).view(shape)
 
     def empty_groups(self) -> list[str]:
         """Names of the groups without any image, as `target, bias`."""
-        return [
-            f"{self.target_names[t]}, {self.bias_names[b]}" for t, b in (self.group_sizes() == 0).nonzero().tolist()
-        ]
+        return [f"{self.task_names[t]}, {self.bias_names[b]}" for t, b in (self.group_sizes() == 0).nonzero().tolist()]
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprint(*tensors: Tensor) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from aeda_core.datasets.base import BiasedImages
 from aeda_core.methods.learner import Plan
 from aeda_core.methods.original import Original
-from aeda_core.models import Classifier, bias_loss, pixels, target_loss
+from aeda_core.models import Classifier, bias_loss, pixels
 
 
 class _Reversal(torch.autograd.Function):
@@ -46,4 +46,4 @@ class AdversarialDebiasing(Original):
         features = self.model.features(pixels(self.data.images[batch]))
         bias_logits = self.model.bias_head(_Reversal.apply(features, self.strength * growth))
         target_logits = self.model.target_head(features)
-        return target_loss(target_logits, self.data.targets[batch]) + bias_loss(bias_logits, self.data.bias[batch])
+        return self.target_loss(target_logits, batch) + bias_loss(bias_logits, self.data.bias[batch])

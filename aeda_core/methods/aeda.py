@@ -17,7 +17,7 @@ from aeda_core.attack import Attack
 from aeda_core.datasets.base import BiasedImages
 from aeda_core.methods.learner import Plan
 from aeda_core.methods.original import Original
-from aeda_core.models import Classifier, bias_loss, frozen, in_chunks, pixels, target_loss
+from aeda_core.models import Classifier, bias_loss, frozen, in_chunks, pixels
 
 
 class AEDA(Original):
@@ -35,11 +35,11 @@ class AEDA(Original):
 
     def loss(self, batch: Tensor) -> Tensor:
         """Eq. (4): L_target over {X_ori, X_adv}, both with the original's label."""
-        images, targets = self.data.images[batch], self.data.targets[batch]
+        images = self.data.images[batch]
         if self.has_examples:
-            images, targets = torch.cat([images, self.examples[batch]]), targets.repeat(2)
+            images, batch = torch.cat([images, self.examples[batch]]), batch.repeat(2)
         logits = self.model.target_head(self.model.features(pixels(images)))
-        return target_loss(logits, targets)
+        return self.target_loss(logits, batch)
 
     def adversarial_attack(self, classifier: Classifier, index: Tensor) -> Tensor:
         """X_adv of Eq. (3), uint8, for the training images `index`, against `classifier`."""
@@ -70,7 +70,7 @@ class Source(Original):
 
     def loss(self, batch: Tensor) -> Tensor:
         target_logits, bias_logits = self.model(pixels(self.data.images[batch]))
-        return target_loss(target_logits, self.data.targets[batch]) + bias_loss(bias_logits, self.data.bias[batch])
+        return self.target_loss(target_logits, batch) + bias_loss(bias_logits, self.data.bias[batch])
 
 
 class AEDAPre(AEDA):

@@ -20,6 +20,8 @@ class Plan:
     learning_rate: of AdamW, after a linear warm-up; decays along a cosine to 0
     weight_decay:  of AdamW
     warmup:        the share of all steps that the warm-up takes
+    task_balance:  0 lets every label count the same, 1 every target task, however few images it has (assumption:
+                   task-balance)
     averaging:     decay of the exponential average of the weights, which is what gets evaluated; 0 averages nothing
     """
 
@@ -28,6 +30,7 @@ class Plan:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     warmup: float = 0.05
+    task_balance: float = 0.0
     averaging: float = 0.99
 
     def __post_init__(self) -> None:
@@ -35,6 +38,8 @@ class Plan:
             raise ValueError(f"epochs={self.epochs}, batch_size={self.batch_size}: both are at least 1.")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate is {self.learning_rate}; it is more than 0.")
+        if not 0 <= self.task_balance <= 1:
+            raise ValueError(f"task_balance is {self.task_balance}; it lies in [0, 1].")
         if not 0 <= self.averaging < 1 or not 0 <= self.warmup < 1:
             raise ValueError(f"averaging={self.averaging}, warmup={self.warmup}: both lie in [0, 1).")
 

@@ -22,12 +22,24 @@ class Original:
     """
 
     def __init__(self, model: Classifier, data: BiasedImages, plan: Plan, seed: int) -> None:
-        self.model, self.data = model, self.select(data, seed)
+        self.model, self.data, self.plan = model, self.select(data, seed), plan
+        self.weights = self.weigh(seed)
         self.learner = Learner(model, self.parameters(), plan, len(self.data), seed)
 
     def select(self, data: BiasedImages, seed: int) -> BiasedImages:
         """The part of the training set that is trained on."""
         return data
+
+    def weigh(self, seed: int) -> Tensor | None:
+        """How much each label counts, of the shape of the targets; None: all the same."""
+        return self.task_weights(self.data.group_sizes().sum(1)) if self.plan.task_balance else None
+
+    def task_weights(self, sizes: Tensor) -> Tensor:
+        """Weights that even out the target tasks, given how many labels each of them has (assumption: task-balance)."""
+        n_kinds = 2 if self.data.targets.ndim == 2 else len(sizes)
+        labels = sizes.view(-1, n_kinds).sum(1, keepdim=True)
+        weights = (labels / (n_kinds * sizes.view(-1, n_kinds))) ** self.plan.task_balance
+        return weights.flatten().float()[self.data.tasks]
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """f and h_t."""
@@ -47,7 +59,11 @@ class Original:
     def loss(self, batch: Tensor) -> Tensor:
         """The loss of the training images with these indices (n,)."""
         features = self.model.features(pixels(self.data.images[batch]))
-        return target_loss(self.model.target_head(features), self.data.targets[batch])
+        return self.target_loss(self.model.target_head(features), batch)
+
+    def target_loss(self, logits: Tensor, batch: Tensor) -> Tensor:
+        """L_target of these logits, given for the training images with these indices."""
+        return target_loss(logits, self.data.targets[batch], None if self.weights is None else self.weights[batch])
 
     def latest_examples(self, index: Tensor) -> Tensor | None:
         """X_adv as of now, uint8, of the training images `index`; None where a method makes none."""

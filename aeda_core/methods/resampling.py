@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from aeda_core.datasets.base import BiasedImages
 from aeda_core.errors import Problem
@@ -24,14 +25,34 @@ def require_every_group(method: str, data: BiasedImages) -> None:
 
 
 class Undersampling(Original):
-    """`undersampling`: of every target class, as many images of each bias value as of its rarest one (Sec. 4.1)."""
+    """`undersampling`: of every target task, as many images of each bias value as of its rarest one (Sec. 4.1).
+
+    An image that one attribute drops may be needed for another, so with attributes the dropping is done in the loss: a
+    label that is dropped weighs 0, and the others so much that the attribute weighs as much as before.
+    """
 
     def select(self, data: BiasedImages, seed: int) -> BiasedImages:
         require_every_group("undersampling", data)
+        return data[self.balanced(data, data.targets, seed)] if data.targets.ndim == 1 else data
+
+    def weigh(self, seed: int) -> Tensor | None:
+        if self.data.targets.ndim == 1:
+            return super().weigh(seed)
+        kept = torch.zeros_like(self.data.targets)
+        for attribute, targets in enumerate(self.data.targets.T):
+            kept[self.balanced(self.data, targets, seed), attribute] = 1
+        sizes = 2 * self.data.group_sizes().min(1).values
+        return kept * self.task_weights(sizes) * len(kept) / kept.sum(0)
+
+    @staticmethod
+    def balanced(data: BiasedImages, targets: Tensor, seed: int) -> Tensor:
+        """Indices of the images that are kept for a target task with labels `targets` (N,)."""
         generator = torch.Generator().manual_seed(seed)
         kept = []
-        for target, rarest in enumerate(data.group_sizes().min(dim=1).values.tolist()):
-            for bias in range(len(data.bias_names)):
-                members = ((data.targets == target) & (data.bias == bias)).nonzero().flatten()
-                kept.append(members[torch.randperm(len(members), generator=generator)[:rarest].to(members.device)])
-        return data[torch.cat(kept)]
+        for target in range(int(targets.max()) + 1):
+            groups = [((targets == target) & (data.bias == b)).nonzero().flatten() for b in range(len(data.bias_names))]
+            rarest = min(map(len, groups))
+            kept += [
+                group[torch.randperm(len(group), generator=generator)[:rarest].to(group.device)] for group in groups
+            ]
+        return torch.cat(kept)
