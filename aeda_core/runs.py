@@ -88,6 +88,7 @@ class RunRecord(BaseModel):
 
     refused:    why the method does not apply to the data, if it does not
     epochs:     a row an epoch, on held-out training images (see `training.train`)
+    groups:     (tasks, B), how many training images each group had; absent in records older than the faces
     confusion:  (B, T, T) or (A, B, 2, 2) counts on the images of `spec.tested_on`
     bootstrap:  bACC and bias if other persons had been tested (see `metrics.bootstrap`); of attributes, for a
                 person counts for all of them at once, which the counts no longer tell
@@ -99,6 +100,7 @@ class RunRecord(BaseModel):
     spec: RunSpec
     refused: str | None = None
     epochs: list[dict[str, float]] = []
+    groups: list[list[int]] | None = None
     confusion: list | None = None
     bootstrap: dict[str, list[float]] | None = None
     provenance: dict[str, Any]
@@ -142,7 +144,7 @@ def execute(spec: RunSpec, data_root: str = "", ticks: str | None = None) -> Run
     commit()  # looked up now and remembered: the code that runs is the code as it is at the start
     splits = _splits(json.dumps(spec.data), data_root)
     held_out, test = splits.validation.to(device), getattr(splits, spec.tested_on).to(device)
-    outcome: dict[str, Any] = {}
+    outcome: dict[str, Any] = {"groups": splits.training.group_sizes().tolist()}
     try:
         with torch.random.fork_rng():
             torch.manual_seed(spec.seed)

@@ -449,3 +449,90 @@ def test_stopped_and_gone_on_with_is_the_same_run(start, method):
     assert same(weights(resumed.learner.averaged), weights(straight.learner.averaged))
     if hasattr(straight, "examples"):
         assert torch.equal(resumed.examples, straight.examples)
+
+
+class TestAttributes:
+    """Several labels an image: each is weighed by itself."""
+
+    @pytest.fixture
+    def faces(self):
+        generator = torch.Generator().manual_seed(0)
+        bias = torch.randint(0, 2, (200,), generator=generator)
+        likely = torch.tensor([[0.8, 0.2], [0.1, 0.1]])[:, bias].T
+        return BiasedImages(
+            torch.randint(0, 256, (200, 3, 12, 12), generator=generator, dtype=torch.uint8),
+            (torch.rand(200, 2, generator=generator) < likely).long(),
+            bias,
+            torch.arange(200),
+            ("Smiling", "Chubby"),
+            ("female", "male"),
+        )
+
+    @pytest.fixture
+    def begin(self, make_model, faces):
+        def begin(name, plan=None, **options):
+            return METHODS[name](make_model(n_targets=2), faces, plan or Plan(epochs=1, batch_size=50), 0, **options)
+
+        return begin
+
+    def totals(self, method):
+        """Summed weight of each group, (tasks, B)."""
+        totals = torch.zeros(4, 2, dtype=torch.double)
+        index = (method.data.tasks, method.data.bias[:, None].expand_as(method.data.tasks))
+        return totals.index_put(index, method.weights.double(), accumulate=True)
+
+    def test_loss_is_binary_cross_entropy_of_each_attribute(self, begin, faces):
+        method, batch = begin("original"), torch.arange(7)
+        logits = method.model(pixels(faces.images[batch]))[0]
+        chance = torch.where(faces.targets[batch] == 1, logits.sigmoid(), 1 - logits.sigmoid())
+        assert method.loss(batch).item() == pytest.approx(-chance.log().mean().item(), rel=1e-5)
+
+    @pytest.mark.parametrize("name", ["undersampling", "reweighting"])
+    def test_balancing_evens_out_the_bias_values_of_every_task(self, begin, faces, name):
+        totals = self.totals(begin(name))
+        wanted = 0.5 if name == "undersampling" else (faces.bias == 0).double().mean().item()
+        assert (totals[:, 0] / totals.sum(1)).tolist() == pytest.approx([wanted] * 4)
+        assert totals.view(2, 4).sum(1).tolist() == pytest.approx([200, 200])
+
+    def test_undersampling_drops_labels_of_the_larger_group_only(self, begin, faces):
+        method = begin("undersampling")
+        kept = torch.zeros(4, 2, dtype=torch.long)
+        kept.index_put_(
+            (faces.tasks, faces.bias[:, None].expand_as(faces.tasks)), (method.weights > 0).long(), accumulate=True
+        )
+        assert torch.equal(kept, faces.group_sizes().min(1, keepdim=True).values.expand(4, 2))
+
+    @pytest.mark.parametrize("name", ["original", "undersampling", "reweighting", "adversarial_debiasing"])
+    def test_task_balance_gives_every_task_the_same_weight(self, begin, name):
+        totals = self.totals(begin(name, Plan(epochs=1, batch_size=50, task_balance=1.0)))
+        assert totals.sum(1).tolist() == pytest.approx([100] * 4)
+
+    @pytest.mark.parametrize("name", sorted(METHODS))
+    def test_every_method_trains_on_them(self, begin, name):
+        assert math.isfinite(begin(name).epoch(1))
+
+
+class TestMirror:
+    """A random half of the images is seen mirrored, with its example."""
+
+    @pytest.fixture
+    def method(self, make_model, biased_images):
+        plan = Plan(epochs=2, batch_size=20, mirror=True)
+        return METHODS["aeda_robust"](make_model(), biased_images, plan, 0, start=0, steps=1)
+
+    def test_half_is_turned_and_anew_every_epoch(self, method, biased_images):
+        everything = torch.arange(60)
+        method.epoch(1)
+        first = method.mirrored
+        assert first.sum() == 30
+        turned = method.images(everything)
+        assert torch.equal(turned[first], biased_images.images[first].flip(-1))
+        assert torch.equal(turned[~first], biased_images.images[~first])
+        method.epoch(2)
+        assert not torch.equal(first, method.mirrored)
+
+    def test_examples_are_kept_unturned_beside_their_originals(self, method, biased_images):
+        method.epoch(1)
+        distance = (method.examples.int() - biased_images.images.int()).abs().amax((1, 2, 3))
+        assert distance.max() <= 255 * method.attack.epsilon + 1e-3
+        assert distance.min() > 0

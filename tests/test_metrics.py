@@ -1,5 +1,6 @@
 """Eq. (1), bACC, confusion, consistency and intervals, against tables worked by hand, fairlearn, sklearn and R."""
 
+import itertools
 import math
 
 import numpy as np
@@ -223,3 +224,97 @@ class TestInterval:
 
     def test_equal_runs(self):
         assert metrics.interval([0.5, 0.5, 0.5]) == (0.5, 0.5)
+
+
+class TestAttributes:
+    """Two target tasks for each attribute, from counts (A, B, 2, 2)."""
+
+    COUNTS = np.array([[[[8, 2], [1, 3]], [[5, 5], [0, 2]]], [[[9, 0], [3, 1]], [[4, 1], [1, 1]]]])
+
+    @pytest.fixture
+    def data(self):
+        generator = torch.Generator().manual_seed(0)
+        return BiasedImages(
+            torch.zeros(50, 3, 2, 2, dtype=torch.uint8),
+            torch.randint(0, 2, (50, 3), generator=generator),
+            torch.randint(0, 2, (50,), generator=generator),
+            identities=torch.arange(50),
+            target_names=("Smiling", "Young", "Chubby"),
+            bias_names=("female", "male"),
+        )
+
+    def test_tasks_are_absence_and_presence_of_each_attribute(self):
+        expected = [[0.8, 0.5], [0.75, 1.0], [1.0, 0.8], [0.25, 0.5]]
+        assert metrics.group_accuracy(self.COUNTS) == pytest.approx(np.array(expected))
+        assert metrics.bacc(self.COUNTS) == pytest.approx(100 * np.mean(expected))
+        assert metrics.model_bias(self.COUNTS) == pytest.approx(0.3 + 0.25 + 0.2 + 0.25)
+
+    def test_counts_are_those_of_each_attribute_alone(self, data):
+        predicted = torch.randint(0, 2, (50, 3), generator=torch.Generator().manual_seed(1))
+        counts = metrics.count(data, predicted)
+        assert counts.shape == (3, 2, 2, 2)
+        for attribute in range(3):
+            for b, t, p in np.ndindex(2, 2, 2):
+                chosen = (data.bias == b) & (data.targets[:, attribute] == t) & (predicted[:, attribute] == p)
+                assert counts[attribute, b, t, p] == chosen.sum()
+
+    def test_group_sizes_are_those_of_the_tasks(self, data):
+        assert data.task_names == ("no Smiling", "Smiling", "no Young", "Young", "no Chubby", "Chubby")
+        sizes = metrics.count(data, data.targets).sum(axis=3)
+        assert data.group_sizes().tolist() == sizes.swapaxes(1, 2).reshape(6, 2).tolist()
+
+    def test_an_attribute_with_an_empty_group_is_left_out_and_named(self):
+        counts = self.COUNTS.copy()
+        counts[1, 1, 1] = 0
+        assert metrics.defined(counts).tolist() == [True, True, True, False]
+        with pytest.raises(metrics.UndefinedMetric, match="target task 3 and bias value 1"):
+            metrics.model_bias(counts)
+        assert metrics.model_bias(counts, metrics.defined(counts)) == pytest.approx(0.3 + 0.25 + 0.2)
+
+
+class TestFloor:
+    """What a fair model would show on small groups."""
+
+    def test_is_the_mean_over_all_deals_of_right_and_wrong(self):
+        counts = np.array(
+            [[[2, 1], [0, 2]], [[1, 1], [1, 0]]]
+        )  # task 0: 2 of 3 and 1 of 2 right; task 1: 2 of 2, 0 of 1
+        deals = [abs(sum(d[:3]) / 3 - sum(d[3:]) / 2) for d in set(itertools.permutations([1, 1, 1, 0, 0]))]
+        other = [abs(sum(d[:2]) / 2 - d[2]) for d in set(itertools.permutations([1, 1, 0]))]
+        assert metrics.permutation_floor(counts) == pytest.approx(np.mean(deals) + np.mean(other))
+
+    def test_goes_with_the_size_of_the_groups(self):
+        small, large = np.array([[[6, 4], [4, 6]]] * 2), np.array([[[600, 400], [400, 600]]] * 2)
+        assert metrics.permutation_floor(small) > 5 * metrics.permutation_floor(large) > 0
+
+    def test_is_zero_for_a_model_that_is_never_wrong(self):
+        assert metrics.permutation_floor([[[6, 0], [0, 6]], [[3, 0], [0, 9]]]) == 0
+
+
+class TestBootstrap:
+    """Other persons could have been tested."""
+
+    def test_is_centred_on_what_was_measured_and_as_wide_as_binomials(self):
+        generator = torch.Generator().manual_seed(0)
+        n = 4000
+        data = BiasedImages(
+            torch.zeros(n, 3, 1, 1, dtype=torch.uint8),
+            torch.randint(0, 2, (n, 1), generator=generator),
+            torch.randint(0, 2, (n,), generator=generator),
+            torch.arange(n),
+            ("Smiling",),
+            ("female", "male"),
+        )
+        wrong = torch.rand(n, 1, generator=generator) < torch.where(data.bias == 0, 0.1, 0.4)[:, None]
+        predicted = torch.where(wrong, 1 - data.targets, data.targets)
+        counts = metrics.count(data, predicted)
+        drawn = metrics.bootstrap(data, predicted, replicates=500)
+        sizes, accuracy = counts.sum(axis=3)[0].T, metrics.group_accuracy(counts)
+        spread = np.sqrt((accuracy * (1 - accuracy) / sizes).sum())
+        assert np.mean(drawn["bias"]) == pytest.approx(metrics.model_bias(counts), abs=3 * spread / np.sqrt(500))
+        assert np.std(drawn["bias"]) == pytest.approx(spread, rel=0.15)
+        assert np.mean(drawn["bacc"]) == pytest.approx(metrics.bacc(counts), abs=0.2)
+
+    def test_classes_of_one_label_are_resampled_too(self, biased_images):
+        drawn = metrics.bootstrap(biased_images, biased_images.targets, replicates=5)
+        assert drawn == {"bacc": [100.0] * 5, "bias": [0.0] * 5}

@@ -1,11 +1,15 @@
 """The classifier: two heads on one extractor, and a precision that does not change what is learned."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
+from torchvision.models import vgg
+from torchvision.transforms import Normalize
 
 from aeda_core import metrics, models
-from aeda_core.datasets import cmnist
+from aeda_core.datasets import DataError, cmnist
 from aeda_core.methods import METHODS, Plan
 
 
@@ -50,3 +54,52 @@ def test_both_heads_read_the_same_features():
 def test_an_unknown_precision_is_a_sentence():
     with pytest.raises(ValueError, match="precision is 'fp8'; it is one of bf16, fp32"):
         models.small_cnn(precision="fp8")
+
+
+class TestVGG16:
+    """The network for faces."""
+
+    def test_is_torchvisions_at_full_width(self):
+        ours = models.vgg16(17, size=32)
+        theirs = vgg.make_layers(vgg.cfgs["D"])
+        theirs.load_state_dict({k: v for k, v in ours.extractor.state_dict().items() if int(k.split(".")[0]) < 31})
+        images = torch.rand(2, 3, 32, 32)
+        assert torch.allclose(ours.extractor[:31](images), theirs(images), atol=1e-5)
+
+    @pytest.mark.parametrize(("size", "width"), [(32, 0.125), (48, 0.0625), (96, 0.0625)])
+    def test_takes_faces_of_any_size(self, size, width):
+        target, bias = models.vgg16(17, size=size, width=width)(torch.rand(3, 3, size, size))
+        assert (target.shape, bias.shape) == ((3, 17), (3, 2))
+
+    def test_refuses_faces_that_it_would_halve_to_nothing(self):
+        with pytest.raises(ValueError, match="size is 31; .* at least 32 pixels"):
+            models.vgg16(17, size=31)
+
+    def test_starts_from_weights_in_a_file_that_its_name_vouches_for(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(models, "DATA", tmp_path)
+        (tmp_path / "weights").mkdir()
+        file = tmp_path / "weights" / "vgg16.pth"
+        convolutions = vgg.make_layers(vgg.cfgs["D"]).state_dict()
+        torch.save({f"features.{key}": value for key, value in convolutions.items()}, file)
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()[:8]
+        named = file.rename(file.with_name(f"vgg16-{digest}.pth"))
+        model = models.vgg16(17, size=32, weights=named.name)
+        kept = torch.load(named, weights_only=True)["features.28.weight"]
+        assert any(torch.equal(parameter, kept) for parameter in model.parameters())
+        images = torch.rand(1, 3, 32, 32)
+        normalised = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))(images)
+        assert torch.allclose(model.extractor[0](images * 2 - 1), normalised, atol=1e-5)
+
+    def test_weights_that_are_missing_or_others_are_a_sentence(self, tmp_path, monkeypatch, refused):
+        monkeypatch.setattr(models, "DATA", tmp_path)
+        with refused(DataError, "vgg16-00000000.pth", "there is no file"):
+            models.vgg16(17, size=32, weights="vgg16-00000000.pth")
+        (tmp_path / "weights").mkdir()
+        (tmp_path / "weights" / "vgg16-00000000.pth").write_bytes(b"other")
+        with refused(DataError, "vgg16-00000000.pth", "sha256"):
+            models.vgg16(17, size=32, weights="vgg16-00000000.pth")
+
+
+def test_an_unknown_network_is_a_sentence():
+    with pytest.raises(ValueError, match="there is no network 'resnet'; known are small_cnn, vgg16"):
+        models.build("resnet")

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from aeda_core import runs
 from aeda_core.datasets import cmnist, mnist
+from aeda_core.experiments.common import precision
 from aeda_core.profiles import Parameters
 from aeda_core.runs import RunRecord, RunSpec
 
@@ -117,7 +118,7 @@ def specs(p: CMNISTParameters, methods: tuple[str, ...] = METHODS) -> list[RunSp
             profile=p.profile if p.live else "paper",
             method=method,
             data={**data, "correlation": 0.5} if method == "oracle" else data,
-            model={"precision": _precision(p.precision), **models.get(method, {})},
+            model={"precision": precision(p.precision), **models.get(method, {})},
             plan={
                 "epochs": p.epochs,
                 "batch_size": p.batch_size,
@@ -170,10 +171,3 @@ def examples(p: CMNISTParameters) -> tuple[cmnist.BiasedImages, cmnist.BiasedIma
     first = [int((training.targets == digit).nonzero()[0]) for digit in range(10)]
     both = [int(((test.targets == d) & (test.bias == b)).nonzero()[0]) for b in (0, 1) for d in range(10)]
     return training[torch.tensor(first)], test[torch.tensor(both)], digits.source
-
-
-def _precision(asked: str) -> str:
-    if asked != "auto":
-        return asked
-    fast = torch.cuda.is_available() or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return "bf16" if fast else "fp32"

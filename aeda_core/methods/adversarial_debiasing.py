@@ -43,7 +43,7 @@ class AdversarialDebiasing(Original):
 
     def loss(self, batch: Tensor) -> Tensor:
         growth = 2 / (1 + math.exp(-10 * self.learner.progress)) - 1
-        features = self.model.features(pixels(self.data.images[batch]))
+        features = self.model.features(pixels(self.images(batch)))
         bias_logits = self.model.bias_head(_Reversal.apply(features, self.strength * growth))
         target_logits = self.model.target_head(features)
         return self.target_loss(target_logits, batch) + bias_loss(bias_logits, self.data.bias[batch])

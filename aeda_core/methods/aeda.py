@@ -35,20 +35,19 @@ class AEDA(Original):
 
     def loss(self, batch: Tensor) -> Tensor:
         """Eq. (4): L_target over {X_ori, X_adv}, both with the original's label."""
-        images = self.data.images[batch]
+        images = self.images(batch)
         if self.has_examples:
-            images, batch = torch.cat([images, self.examples[batch]]), batch.repeat(2)
+            images, batch = torch.cat([images, self.oriented(self.examples[batch], batch)]), batch.repeat(2)
         logits = self.model.target_head(self.model.features(pixels(images)))
         return self.target_loss(logits, batch)
 
-    def adversarial_attack(self, classifier: Classifier, index: Tensor) -> Tensor:
-        """X_adv of Eq. (3), uint8, for the training images `index`, against `classifier`."""
-        originals, targets = self.data.images[index], self.data.targets[index]
-        return self.attack.on_uint8(classifier, originals, self.attacked[index], targets)
+    def adversarial_attack(self, classifier: Classifier, images: Tensor, index: Tensor) -> Tensor:
+        """X_adv of Eq. (3), uint8, against `classifier`: `images` are the training images `index`, as they are seen."""
+        return self.attack.on_uint8(classifier, images, self.attacked[index], self.data.targets[index])
 
     def renew(self, classifier: Classifier, index: Tensor) -> None:
         """X_adv ← X_ori, for the training images `index`."""
-        self.examples[index] = self.adversarial_attack(classifier, index)
+        self.examples[index] = self.oriented(self.adversarial_attack(classifier, self.images(index), index), index)
         self.has_examples = True
 
     def latest_examples(self, index: Tensor) -> Tensor | None:
@@ -69,7 +68,7 @@ class Source(Original):
         return self.model.parameters()
 
     def loss(self, batch: Tensor) -> Tensor:
-        target_logits, bias_logits = self.model(pixels(self.data.images[batch]))
+        target_logits, bias_logits = self.model(pixels(self.images(batch)))
         return self.target_loss(target_logits, batch) + bias_loss(bias_logits, self.data.bias[batch])
 
 
@@ -145,7 +144,7 @@ class AEDAOnline(AEDA):
         (6). With `refresh` they take turns more often."""
         stopped = self.stop is not None and number > self.stop
         self.renewing = number > self.start and not stopped
-        order = self.learner.shuffled(len(self.data))
+        order = self.draw_epoch()
         batches = self.refresh or len(order)
         losses = []
         for block in order.split(batches * self.learner.plan.batch_size):
@@ -157,14 +156,16 @@ class AEDAOnline(AEDA):
 
     def latest_examples(self, index: Tensor) -> Tensor | None:
         """While examples are renewed, those that the next epoch would begin with: X_adv^(m) of epoch m."""
-        return self.adversarial_attack(self.model, index) if self.renewing else super().latest_examples(index)
+        if not self.renewing:
+            return super().latest_examples(index)
+        return self.adversarial_attack(self.model, self.data.images[index], index)
 
     def train_bias_head(self, index: Tensor) -> None:
         """Eq. (5): L_bias over X_ori; Eq. (6): over {X_ori, X_adv}, X_adv with its
         *true* bias label. f is fixed, so its features are computed once."""
-        images, bias = self.data.images[index], self.data.bias[index]
+        images, bias = self.images(index), self.data.bias[index]
         if self.adversarial_bias_training and self.has_examples:
-            images, bias = torch.cat([images, self.examples[index]]), bias.repeat(2)
+            images, bias = torch.cat([images, self.oriented(self.examples[index], index)]), bias.repeat(2)
         with frozen(self.model):
             features = in_chunks(self.model.features, images)
         for _ in range(self.bias_epochs):

@@ -22,6 +22,7 @@ class Plan:
     warmup:        the share of all steps that the warm-up takes
     task_balance:  0 lets every label count the same, 1 every target task, however few images it has (assumption:
                    task-balance)
+    mirror:        whether a random half of the images is mirrored, left to right, anew every epoch
     averaging:     decay of the exponential average of the weights, which is what gets evaluated; 0 averages nothing
     """
 
@@ -31,6 +32,7 @@ class Plan:
     weight_decay: float = 1e-2
     warmup: float = 0.05
     task_balance: float = 0.0
+    mirror: bool = False
     averaging: float = 0.99
 
     def __post_init__(self) -> None:

@@ -25,6 +25,7 @@ class Original:
         self.model, self.data, self.plan = model, self.select(data, seed), plan
         self.weights = self.weigh(seed)
         self.learner = Learner(model, self.parameters(), plan, len(self.data), seed)
+        self.mirrored = torch.zeros_like(self.data.bias, dtype=torch.bool)
 
     def select(self, data: BiasedImages, seed: int) -> BiasedImages:
         """The part of the training set that is trained on."""
@@ -48,7 +49,24 @@ class Original:
 
     def epoch(self, number: int) -> Tensor:
         """Train for one epoch, the `number`-th from 1; returns the mean loss, still on the device."""
-        return self.train_on(self.learner.shuffled(len(self.data)))
+        return self.train_on(self.draw_epoch())
+
+    def draw_epoch(self) -> Tensor:
+        """Draws which images are mirrored in this epoch, and returns the order in which they are trained on."""
+        order = self.learner.shuffled(len(self.data))
+        if self.plan.mirror:
+            self.mirrored = self.learner.shuffled(len(self.data)) % 2 == 0
+        return order
+
+    def images(self, index: Tensor) -> Tensor:
+        """uint8 training images with these indices, as this epoch sees them."""
+        return self.oriented(self.data.images[index], index)
+
+    def oriented(self, images: Tensor, index: Tensor) -> Tensor:
+        """`images` of the training images `index`, turned to how this epoch sees them, or back again."""
+        if not self.plan.mirror:
+            return images
+        return torch.where(self.mirrored[index].view(-1, 1, 1, 1), images.flip(-1), images)
 
     def train_on(self, index: Tensor) -> Tensor:
         """One pass over the training images `index`; returns the mean loss."""
@@ -58,7 +76,7 @@ class Original:
 
     def loss(self, batch: Tensor) -> Tensor:
         """The loss of the training images with these indices (n,)."""
-        features = self.model.features(pixels(self.data.images[batch]))
+        features = self.model.features(pixels(self.images(batch)))
         return self.target_loss(self.model.target_head(features), batch)
 
     def target_loss(self, logits: Tensor, batch: Tensor) -> Tensor:
