@@ -2,6 +2,7 @@
 
 from aeda_core.methods.adversarial_debiasing import AdversarialDebiasing
 from aeda_core.methods.aeda import AEDAOnce, AEDAOnline, AEDAPre, AEDARobust
+from aeda_core.methods.cyclegan import CycleGAN
 from aeda_core.methods.learner import Plan
 from aeda_core.methods.original import Original
 from aeda_core.methods.resampling import EmptyGroup, Undersampling
@@ -12,6 +13,7 @@ METHODS: dict[str, type[Original]] = {
     "undersampling": Undersampling,
     "reweighting": Reweighting,
     "adversarial_debiasing": AdversarialDebiasing,
+    "cyclegan": CycleGAN,
     "aeda_pre": AEDAPre,
     "aeda_once": AEDAOnce,
     "aeda_online": AEDAOnline,

@@ -1,0 +1,229 @@
+"""CycleGAN: the losses of Zhu et al. by hand, colours that do change, and draws that come from the seed alone."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from aeda_core.errors import Problem
+from aeda_core.methods import METHODS, Plan, cyclegan
+from aeda_core.methods.cyclegan import CycleGAN, Generator, Translation, discriminator
+from aeda_core.models import pixels, target_loss
+
+QUICK = {"gan_epochs": 1, "gan_width": 4, "gan_blocks": 1}
+PLAN = Plan(epochs=3, batch_size=16, learning_rate=1e-2)
+
+
+@pytest.fixture
+def start(make_model, biased_images):
+    """A run about to begin, with networks too small and trained too shortly to be good for anything."""
+
+    def start(data=biased_images, seed=0, **options):
+        return CycleGAN(make_model(), data, PLAN, seed, **QUICK | options)
+
+    return start
+
+
+@pytest.fixture
+def translation():
+    def make(seed=0):
+        return Translation(4, 1, "fp32", torch.device("cpu"), seed)
+
+    return make
+
+
+class Plus(nn.Module):
+    """A generator that adds a constant."""
+
+    def __init__(self, constant):
+        super().__init__()
+        self.constant = constant
+
+    def forward(self, images):
+        return images + self.constant
+
+
+class Mean(nn.Module):
+    """A discriminator that answers with each image's mean, twice."""
+
+    def forward(self, images):
+        return images.mean((1, 2, 3)).view(-1, 1, 1, 1).repeat(1, 1, 1, 2)
+
+
+def plain(value, n):
+    return torch.full((n, 3, 8, 8), value)
+
+
+class TestLosses:
+    """By hand, for images of one grey each: 0.2 for bias value 0, −0.4 for 1."""
+
+    @pytest.fixture
+    def by_constants(self, translation):
+        made = translation()
+        made.generators = nn.ModuleList([Plus(0.1), Plus(-0.3)])
+        made.discriminators = nn.ModuleList([Mean(), Mean()])
+        return made
+
+    def test_of_the_generators(self, by_constants):
+        """Painted in 0 are −0.4 + 0.1 = −0.3, in 1 0.2 − 0.3 = −0.1: adversarial 1.3² + 1.1² = 2.9. There and back is
+        off by 0.2 either way: 10 · 0.4. Painted in their own value, images are off by 0.1 and 0.3: 5 · 0.4."""
+        loss, painted = by_constants.generator_loss([plain(0.2, 2), plain(-0.4, 3)])
+        assert loss.item() == pytest.approx(1.69 + 1.21 + 10 * 0.4 + 5 * 0.4, rel=1e-5)
+        torch.testing.assert_close(painted[0], plain(-0.3, 3))
+        torch.testing.assert_close(painted[1], plain(-0.1, 2))
+
+    def test_of_the_discriminators(self, by_constants):
+        """Half of (1 − 0.2)² + 0.7², and half of (1 + 0.4)² + 0.1²: real images are to answer 1, painted ones 0."""
+        real, painted = [plain(0.2, 2), plain(-0.4, 2)], [plain(0.7, 2), plain(0.1, 2)]
+        loss = by_constants.discriminator_loss(real, painted)
+        assert loss.item() == pytest.approx((0.64 + 0.49) / 2 + (1.96 + 0.01) / 2, rel=1e-5)
+
+
+class TestTraining:
+    def test_learning_rate_is_halfway_constant_and_then_falls_to_0(self, translation, biased_images, monkeypatch):
+        rates, step = [], cyclegan._step
+
+        def spy(optimiser, *rest):
+            rates.append(optimiser.param_groups[0]["lr"] / cyclegan.LEARNING_RATE)
+            step(optimiser, *rest)
+
+        monkeypatch.setattr(cyclegan, "_step", spy)
+        images = biased_images.images
+        translation().train([images[:10], images[10:30]], epochs=2, batch_size=5)
+        expected = [1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
+        assert rates[0::2] == pytest.approx(expected)  # of the generators
+        assert rates[1::2] == pytest.approx(expected)  # of the discriminators
+
+    def test_an_epoch_sees_all_images_and_the_rarer_ones_again(self, translation):
+        order = translation()._order(4, 10)
+        assert len(order) == 10
+        assert sorted(order[:4].tolist()) == sorted(order[4:8].tolist()) == [0, 1, 2, 3]
+        assert len(set(order[8:].tolist())) == 2
+
+    def test_all_four_networks_learn(self, translation, biased_images):
+        made = translation()
+        before = [p.clone() for p in (*made.generators.parameters(), *made.discriminators.parameters())]
+        made.train([biased_images.images[:16], biased_images.images[16:32]], epochs=1, batch_size=16)
+        after = (*made.generators.parameters(), *made.discriminators.parameters())
+        changed = [not torch.equal(a, b) for a, b in zip(before, after, strict=True) if a.ndim == 4]
+        assert all(changed)
+
+    @pytest.mark.parametrize("size", [8, 9, 13, 28, 48])
+    def test_translations_are_as_large_as_their_originals(self, size):
+        images = torch.zeros(2, 3, size, size + 1)
+        assert Generator(2, 1)(images).shape == images.shape
+        assert discriminator(2)(images).ndim == 4
+
+
+def test_pool_shows_earlier_images_and_loses_none():
+    """50 pass as they come; then what is shown and what is kept are together what there was."""
+    pool = cyclegan._Pool(torch.Generator().manual_seed(0))
+    numbered = torch.arange(90.0).view(-1, 1)
+    first = numbered[:50]
+    assert torch.equal(torch.cat([pool.exchange(first[:30]), pool.exchange(first[30:])]), first)
+    shown = pool.exchange(numbered[50:])
+    assert sorted([*shown.flatten().tolist(), *pool.kept.flatten().tolist()]) == list(range(90))
+    assert 10 <= (shown < 50).sum() <= 30  # about half of 40
+
+
+class TestExamples:
+    @pytest.mark.parametrize("precision", ["fp32", "bf16"])
+    def test_are_seen_in_the_other_colour(self, make_model, biased_images, precision):
+        """What a reader would look for first. The background is what the bar leaves free: the median over the image."""
+        method = CycleGAN(
+            make_model(precision=precision),
+            biased_images,
+            PLAN,
+            0,
+            gan_epochs=20,
+            gan_batch_size=8,
+            gan_width=8,
+            gan_blocks=1,
+        )
+        method.epoch(1)
+        background = method.examples.flatten(2).float().median(2).values
+        colours = torch.tensor([[255.0, 0, 0], [0, 0, 255]])
+        seen = torch.cdist(background, colours).argmin(1)
+        assert (seen == method.attacked).double().mean() > 0.95
+
+    def test_are_trained_on_with_the_originals_targets(self, start):
+        """Eq. (4), as `aeda_pre` does."""
+        method, batch = start(), torch.tensor([5, 0, 33, 59, 12])
+        method.epoch(1)
+        data = method.data[batch]
+        logits = [method.model(pixels(images))[0] for images in (data.images, method.examples[batch])]
+        on_both = [target_loss(x, data.targets).item() for x in logits]
+        assert abs(on_both[0] - on_both[1]) > 1e-4  # or the equality below would show nothing
+        assert method.loss(batch).item() == pytest.approx(sum(on_both) / 2, rel=1e-5)
+
+    def test_are_made_once(self, start, monkeypatch):
+        """Also when the run goes on from a checkpoint: what is in it need not be made anew."""
+        trained, train = [], Translation.train
+        monkeypatch.setattr(Translation, "train", lambda *given: trained.append(1) or train(*given))
+        method = start()
+        method.epoch(1)
+        method.epoch(2)
+        resumed = start()
+        resumed.load_state_dict(method.state_dict())
+        resumed.epoch(3)
+        assert len(trained) == 1
+        assert torch.equal(resumed.examples, method.examples)
+
+    def test_come_of_images_and_bias_values_alone(self, start, biased_images):
+        """Targets of other images, or of attributes instead of classes, and the examples are the same."""
+        others = [biased_images.targets.flip(0), torch.stack([biased_images.targets == 0, biased_images.bias == 0], 1)]
+        methods = [start(), *(start(dataclasses.replace(biased_images, targets=t.long())) for t in others)]
+        for method in methods:
+            method.translate_all()
+        assert torch.equal(methods[1].examples, methods[0].examples)
+        assert torch.equal(methods[2].examples, methods[0].examples)
+
+
+class TestSeed:
+    def test_the_global_generator_is_neither_used_nor_moved(self, start):
+        examples = []
+        for drawn_before in (0, 1):
+            torch.manual_seed(drawn_before)
+            method = start()
+            before = torch.get_rng_state()
+            method.translate_all()
+            assert torch.equal(torch.get_rng_state(), before)
+            examples.append(method.examples)
+        assert torch.equal(*examples)
+
+    def test_weights_are_not_those_that_the_seed_itself_draws(self, translation):
+        """`seed` draws the classifier; the translators' weights come of another draw, and differ from seed to seed."""
+        drawn = [next(translation(seed).generators[0].parameters()).flatten() for seed in (0, 1)]
+        torch.manual_seed(0)
+        by_seed = next(nn.ModuleList(Generator(4, 1) for _ in range(2)).apply(cyclegan._draw_weights).parameters())
+        for a, b in [(drawn[0], by_seed.flatten()), (drawn[0], drawn[1])]:
+            assert abs(torch.corrcoef(torch.stack([a, b]))[0, 1]) < 0.3
+
+    def test_the_two_generators_begin_apart(self, translation):
+        a, b = (next(network.parameters()).flatten() for network in translation().generators)
+        assert not torch.equal(a, b)
+
+
+class TestRefusals:
+    def test_more_than_two_bias_values(self, start, refused, biased_images):
+        data = dataclasses.replace(biased_images, bias_names=("red", "blue", "green"))
+        with refused(Problem, "two bias values", "3 (red, blue, green)"):
+            start(data)
+
+    def test_a_bias_value_without_images(self, start, refused, biased_images):
+        with refused(Problem, "none of them is 'blue'"):
+            start(biased_images[biased_images.bias == 0])
+
+    def test_images_too_small(self, start, refused, biased_images):
+        with refused(Problem, "7×12", "8×8"):
+            start(dataclasses.replace(biased_images, images=biased_images.images[:, :, :7]))
+
+    @pytest.mark.parametrize("name", ["gan_epochs", "gan_batch_size", "gan_width", "gan_blocks"])
+    def test_an_option_below_1(self, start, refused, name):
+        with refused(ValueError, f"{name}=0"):
+            start(**{name: 0})
+
+
+def test_is_registered():
+    assert METHODS["cyclegan"] is CycleGAN
