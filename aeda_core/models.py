@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,19 +89,40 @@ def vgg16(
     """
     if size < 32:
         raise ValueError(f"size is {size}; VGG-16 halves its input five times, so images have at least 32 pixels.")
-    channels = [layer if layer == "M" else round(width * layer) for layer in vgg.cfgs["D"]]
-    convolutions = vgg.make_layers(channels)
-    for layer in convolutions:
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
-    head = [nn.Flatten(), nn.Linear(channels[-2] * (size // 32) ** 2, n_features), nn.ReLU()]
+    convolutions, channels = nn.Sequential(), 3
+    for layer in vgg.cfgs["D"]:
+        if layer == "M":
+            convolutions.append(nn.MaxPool2d(2))
+        else:
+            convolutions.extend([_Convolution(channels, round(width * layer), 3, padding=1), nn.ReLU()])
+            channels = round(width * layer)
+    head = [nn.Flatten(), nn.Linear(channels * (size // 32) ** 2, n_features), nn.ReLU()]
     if not weights:
         return Classifier(nn.Sequential(*convolutions, *head), n_features, n_targets, **classifier)
     convolutions.load_state_dict(_imagenet(weights))
     # from [-1, 1] to the mean and deviation that the weights were trained with
     normalise = Normalize([2 * m - 1 for m in (0.485, 0.456, 0.406)], [2 * s for s in (0.229, 0.224, 0.225)])
     return Classifier(nn.Sequential(normalise, *convolutions, *head), n_features, n_targets, **classifier)
+
+
+class _Convolution(nn.Conv2d):
+    """Weights as torchvision draws them for VGG-16 [He et al. 2015]; without, so many layers do not learn."""
+
+    def reset_parameters(self) -> None:
+        nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.zeros_(self.bias)
+
+
+def redrawn(model: Classifier, seed: int) -> Classifier:
+    """The same network with other weights, which `seed` decides and which `model`'s say nothing about."""
+    other = copy.deepcopy(model)
+    with torch.random.fork_rng():
+        # a run's own seed has already drawn `model`
+        torch.manual_seed(int(torch.randint(2**31, (), generator=torch.Generator().manual_seed(seed))))
+        for module in other.modules():
+            if hasattr(module, "reset_parameters"):
+                module.reset_parameters()
+    return other
 
 
 def _imagenet(name: str) -> dict[str, Tensor]:

@@ -392,18 +392,7 @@ class TestSeed:
             method.epoch(number)
         return weights(method.model), weights(method.learner.averaged)
 
-    @pytest.mark.parametrize(
-        "method",
-        [
-            pytest.param(
-                name,
-                marks=pytest.mark.xfail(
-                    name == "aeda_pre", reason="reset_parameters in train_source draws from torch's global generator"
-                ),
-            )
-            for name in sorted(METHODS)
-        ],
-    )
+    @pytest.mark.parametrize("method", sorted(METHODS))
     def test_decides_everything_that_is_drawn(self, start, method):
         """Whatever else drew from torch's global generator, or did not."""
         results = []

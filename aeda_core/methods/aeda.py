@@ -7,7 +7,6 @@ often, and in what the bias head is trained on.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 
 import torch
@@ -17,7 +16,7 @@ from aeda_core.attack import Attack
 from aeda_core.datasets.base import BiasedImages
 from aeda_core.methods.learner import Plan
 from aeda_core.methods.original import Original
-from aeda_core.models import Classifier, bias_loss, frozen, in_chunks, pixels
+from aeda_core.models import Classifier, bias_loss, frozen, in_chunks, pixels, redrawn
 
 
 class AEDA(Original):
@@ -91,11 +90,7 @@ class AEDAPre(AEDA):
         return super().epoch(number)
 
     def train_source(self) -> Classifier:
-        classifier = copy.deepcopy(self.model)
-        for module in classifier.modules():
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()
-        source = Source(classifier, self.data, self.source_plan, self.seed)
+        source = Source(redrawn(self.model, self.seed), self.data, self.source_plan, self.seed)
         for number in range(1, self.source_plan.epochs + 1):
             source.epoch(number)
         return source.learner.averaged.module
