@@ -58,7 +58,7 @@ def record(
             experiment="cmnist",
             profile=profile,
             method=method,
-            data={"n_train": 6000, "correlation": 1.0},
+            data={"name": "cmnist", "n_train": 6000, "correlation": 1.0},
             model={},
             plan={"epochs": 3},
             seed=seed,
@@ -93,7 +93,7 @@ def every_figure(records: list[RunRecord]) -> dict[str, look.Figure]:
     )
     return {
         "fig7": figures.fig7(images[:10], images[10:], STAND_IN),
-        "table1": figures.fig_table1(records),
+        "table1": figures.fig_table(records),
         "fig8": figures.fig8(records),
         "curves": figures.fig_curves(records),
         "probes": figures.fig_curves(records, ("r", "difference")),

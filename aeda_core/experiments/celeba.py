@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
 from aeda_core import runs
-from aeda_core.datasets import celeba
+from aeda_core.datasets import DataError, celeba
+from aeda_core.datasets.base import DATA
 from aeda_core.experiments.common import precision
-from aeda_core.profiles import Parameters
+from aeda_core.profiles import ParameterError, Parameters
 from aeda_core.runs import RunRecord, RunSpec
 
 METHODS = (
@@ -24,6 +28,41 @@ METHODS = (
     "aeda_robust",
     "aeda_robust_per_batch",
 )
+
+BEFORE_AND_AFTER = ("original", "aeda_robust", "aeda_robust_per_batch")
+"""The methods of chapter 08."""
+
+TUNING: dict[str, tuple[dict[str, Any], ...]] = {
+    "adversarial_debiasing": (
+        {"strength": 0.1},
+        {"strength": 0.3},
+        {"strength": 1.0},
+        {"strength": 0.3, "adversary_hidden": 0},
+        {"strength": 1.0, "adversary_hidden": 0},
+    ),
+    "aeda_robust_per_batch": (
+        {"epsilon": 0.04, "step_size": 0.04},
+        {"epsilon": 0.06, "step_size": 0.06},
+        {"epsilon": 0.08, "step_size": 0.08},
+        {"lambda_": 0.98},
+        {"steps": 3, "step_size": 0.04},
+    ),
+}
+"""What was tried, as much for the paper's rival as for AEDA, whose other variants take over what suits this one."""
+
+TUNING_FOLD = 4
+"""The fold whose held-out people choose; the first folds are reported."""
+
+AVERAGED = ("Big_Nose", "Bushy_Eyebrows", "High_Cheekbones", "Smiling", "Young")
+"""The attributes of Fig. 9: those with enough people of both genders, with and without, for an average."""
+
+AT_LEAST = 200
+"""People in an average face."""
+
+AVERAGED_SIZE = 96
+"""Height and width of the average faces, in pixels."""
+
+AVERAGES = DATA / "average_faces.npz"
 
 
 class CelebAParameters(Parameters):
@@ -42,7 +81,8 @@ class CelebAParameters(Parameters):
             "epochs": 1,
             "steps": 1,
             "source_epochs": 1,
-            "translator_steps": 2,
+            "gan_epochs": 1,
+            "gan_width": 4,
         },
         "laptop": {"seeds": 1, "n_persons": 1500, "n_validation": 200, "epochs": 6, "source_epochs": 3},
     }
@@ -58,7 +98,7 @@ class CelebAParameters(Parameters):
     batch_size: int = Field(64, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     task_balance: float = Field(1.0, ge=0, le=1)
-    mirror: bool = Field(True, description="mirror a random half of the faces in every epoch")
+    mirror: bool = Field(False, description="mirror a random half of the faces in every epoch")
     precision: Literal["auto", "bf16", "fp32"] = Field("bf16", description="auto: bf16 where the hardware has it")
     norm: Literal["linf", "l2"] = "linf"
     epsilon: float = Field(0.06, ge=0)
@@ -72,16 +112,19 @@ class CelebAParameters(Parameters):
     strength: float = Field(1.0, ge=0)
     adversary_rate: float = Field(1e-3, gt=0)
     adversary_hidden: int = Field(256, ge=0)
-    translator_steps: int = Field(1000, ge=1)
+    gan_epochs: int = Field(4, ge=1)
+    gan_width: int = Field(16, ge=1)
 
 
-def specs(p: CelebAParameters, methods: tuple[str, ...] = METHODS) -> list[RunSpec]:
+def specs(p: CelebAParameters, methods: tuple[str, ...] = METHODS, folds: Iterable[int] | None = None) -> list[RunSpec]:
     """One run for each fold and method; a spec holds only what decides its own method's result."""
+    if p.seeds > p.folds:
+        raise ParameterError(f"parameter seeds is {p.seeds}: it is at most folds, {p.folds}; a fold is tested on once.")
     attack = {"norm": p.norm, "epsilon": p.epsilon, "step_size": p.step_size, "steps": p.steps, "lambda_": p.lambda_}
     online = {**attack, "start": p.start, "bias_epochs": p.bias_epochs, "bias_learning_rate": p.bias_learning_rate}
     options: dict[str, dict[str, Any]] = {
         "adversarial_debiasing": {"strength": p.strength},
-        "cyclegan": {"steps": p.translator_steps},
+        "cyclegan": {"gan_epochs": p.gan_epochs, "gan_width": p.gan_width},
         "aeda_pre": {**attack, "source_epochs": p.source_epochs},
         "aeda_once": {**online, "start": max(1, p.start)},
         "aeda_online": online,
@@ -117,7 +160,7 @@ def specs(p: CelebAParameters, methods: tuple[str, ...] = METHODS) -> list[RunSp
             options=options.get(method, {}),
             seed=fold,
         )
-        for fold in range(p.seeds)
+        for fold in (range(p.seeds) if folds is None else folds)
         for method in methods
     ]
 
@@ -125,3 +168,74 @@ def specs(p: CelebAParameters, methods: tuple[str, ...] = METHODS) -> list[RunSp
 def records(p: CelebAParameters, methods: tuple[str, ...] = METHODS) -> list[RunRecord]:
     """The chapters' records: looked up, and where `p` is live trained if they are missing."""
     return runs.run_all(specs(p, methods), live=p.live, data_root=p.data_root)
+
+
+def recorded() -> list[RunRecord]:
+    """The committed records of the full protocol, whatever a chapter's own profile."""
+    return records(CelebAParameters.load("recorded"))
+
+
+def tuning(p: CelebAParameters) -> list[RunSpec]:
+    """The runs behind the choice of hyper-parameters: every setting of TUNING once, half as long, on a fold of its
+    own, judged by people held out of its training folds."""
+    return [
+        spec.model_copy(update={"experiment": "celeba_tuning", "tested_on": "validation"})
+        for method, settings in TUNING.items()
+        for setting in settings
+        for spec in specs(p.model_copy(update={"epochs": max(1, p.epochs // 2), **setting}), (method,), [TUNING_FOLD])
+    ]
+
+
+def tuned() -> list[RunRecord]:
+    """The committed records of `tuning`."""
+    return runs.run_all(tuning(CelebAParameters.load("recorded")), live=False)
+
+
+def shares_of_women() -> dict[str, float]:
+    """For each of the seventeen attributes the share of women among all of CelebA's images that have it."""
+    return {name: celeba.share_of_women(name) for name in celeba.ATTRIBUTES}
+
+
+def averages(p: CelebAParameters) -> tuple[list[dict[str, Any]], str]:
+    """Fig. 9: mean faces of the groups of the attributes AVERAGED, and their source.
+
+    The recorded chapter shows the committed means over CelebA's people, kept by `keep_averages`.
+    """
+    if not p.live:
+        with np.load(AVERAGES) as kept:
+            images, sizes, source = kept["images"], kept["sizes"], str(kept["source"])
+    else:
+        images, sizes, source = _averages(celeba.load(p.data_root, AVERAGED_SIZE))
+    cells = itertools.product(AVERAGED, ("women", "men"), (False, True))
+    rows = [
+        {"attribute": name, "group": group, "present": present, "n": int(n), "image": image if n >= AT_LEAST else None}
+        for (name, group, present), n, image in zip(
+            cells, sizes.flat, images.reshape(-1, *images.shape[3:]), strict=True
+        )
+    ]
+    return rows, source
+
+
+def keep_averages(data_root: str = "") -> None:
+    """Write the mean faces that the recorded chapter shows. Raises DataError without CelebA."""
+    faces = celeba.load(data_root, AVERAGED_SIZE)
+    if faces.fingerprint != celeba.CELEBA_FINGERPRINT:
+        raise DataError(f"the averages that are kept are CelebA's, and here are {faces.source}; pass --data.")
+    images, sizes, source = _averages(faces)
+    np.savez_compressed(AVERAGES, images=images, sizes=sizes, source=source)
+
+
+def _averages(faces: celeba.Faces) -> tuple[np.ndarray, np.ndarray, str]:
+    """Mean images uint8 (attributes, gender, absent or present, H, W, 3), black where fewer than AT_LEAST people are;
+    and how many people each group has."""
+    names = list(celeba.NAMES)
+    male = faces.attributes[:, names.index("Male")].numpy()
+    images, sizes = [], []
+    for name, gender, value in itertools.product(AVERAGED, (0, 1), (0, 1)):
+        members = (male == gender) & (faces.attributes[:, names.index(name)].numpy() == value)
+        group = np.asarray(faces.images[members.nonzero()[0]])
+        mean = group.mean(axis=0) if len(group) >= AT_LEAST else np.zeros(group.shape[1:])
+        images.append(mean.round().astype(np.uint8).transpose(1, 2, 0))
+        sizes.append(len(group))
+    shape = (len(AVERAGED), 2, 2)
+    return np.reshape(images, (*shape, *images[0].shape)), np.reshape(sizes, shape), faces.source

@@ -18,6 +18,7 @@ METHODS = (
     "undersampling",
     "reweighting",
     "adversarial_debiasing",
+    "cyclegan",
     "aeda_pre",
     "aeda_once",
     "aeda_online",
@@ -56,7 +57,16 @@ class CMNISTParameters(Parameters):
     """What chapter 05 can be told; the defaults are the `paper` profile's, chosen by `tuning`."""
 
     changes: ClassVar = {
-        "smoke": {"seeds": 1, "n_train": 256, "n_validation": 100, "epochs": 2, "source_epochs": 1, "steps": 2},
+        "smoke": {
+            "seeds": 1,
+            "n_train": 256,
+            "n_validation": 100,
+            "epochs": 2,
+            "steps": 2,
+            "source_epochs": 1,
+            "gan_epochs": 1,
+            "gan_width": 4,
+        },
         "laptop": {"seeds": 1, "n_train": 3500, "n_validation": 500},
     }
 
@@ -77,6 +87,8 @@ class CMNISTParameters(Parameters):
     bias_epochs: int = Field(1, ge=1)
     bias_learning_rate: float = Field(1e-3, gt=0)
     source_epochs: int = Field(10, ge=1)
+    gan_epochs: int = Field(4, ge=1)
+    gan_width: int = Field(16, ge=1)
     strength: float = Field(1.0, ge=0)
     adversary_rate: float = Field(1e-3, gt=0)
     adversary_hidden: int = Field(256, ge=0)
@@ -93,6 +105,7 @@ def specs(p: CMNISTParameters, methods: tuple[str, ...] = METHODS) -> list[RunSp
     }
     options: dict[str, dict[str, Any]] = {
         "adversarial_debiasing": {"strength": p.strength},
+        "cyclegan": {"gan_epochs": p.gan_epochs, "gan_width": p.gan_width},
         "aeda_pre": {**attack, "source_epochs": p.source_epochs},
         # examples that are made only once must be made against something that has learned
         "aeda_once": {**online, "start": max(1, p.start)},

@@ -26,13 +26,21 @@ def origin(records: Sequence[RunRecord]) -> str:
         raise ValueError("there is no record to describe; pass the records that the table or figure shows.")
     per_method = _seeds(r for r in records if not r.refused) or _seeds(records)
     fewest, most = min(per_method.values()), max(per_method.values())
-    seeds = "one seed" if most == 1 else f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
+    unit = unit_of(records)
+    seeds = f"one {unit}" if most == 1 else f"{most} {unit}s" if fewest == most else f"{fewest} to {most} {unit}s"
+    if unit == "fold":
+        seeds += f" of {records[0].spec.data['folds']}"
     profiles = _listed(r.spec.profile for r in records)
     sentence = (
         f"Profile {profiles}; data: {_listed(data_phrase(r.provenance['data']) for r in records)}; "
         f"{seeds} a method; trained on {_listed(r.provenance['device'] for r in records)}."
     )
     return sentence + (" Profile smoke tests the machinery: its numbers mean nothing." if "smoke" in profiles else "")
+
+
+def unit_of(records: Sequence[RunRecord]) -> str:
+    """What the runs of a method differ in: `fold`, or `seed` where the data are the same."""
+    return "fold" if records and "fold" in records[0].spec.data else "seed"
 
 
 def for_html(text: str) -> str:

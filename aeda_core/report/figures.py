@@ -22,7 +22,7 @@ from torch import Tensor
 from aeda_core.datasets.base import BiasedImages
 from aeda_core.report import captions, tables
 from aeda_core.report.look import BLUE, INK, LOOKS, STYLE, VERMILLION, WIDTH, Figure, finished
-from aeda_core.report.paper import METHOD_LABELS, TABLE1
+from aeda_core.report.paper import METHOD_LABELS
 from aeda_core.report.tables import DECIMALS, Estimate
 from aeda_core.runs import RunRecord
 
@@ -73,9 +73,9 @@ def fig7(training: BiasedImages, test: BiasedImages, source: str) -> Figure:
         )
 
 
-def fig_table1(records: Sequence[RunRecord]) -> Figure:
-    """Table 1 as a dot plot: bACC and model bias of every method, beside the paper's values."""
-    runs = tables.frame(records)
+def fig_table(records: Sequence[RunRecord]) -> Figure:
+    """Table 1 or 2 as a dot plot: bACC and model bias of every method, beside the paper's values."""
+    runs, paper = tables.frame(records), tables.published_for(records)
     methods = list(runs["method"].unique())
     refused = set(runs.loc[runs["refused"].notna(), "method"])
     with mpl.rc_context(STYLE):
@@ -89,7 +89,7 @@ def fig_table1(records: Sequence[RunRecord]) -> Figure:
                             transform=ax.get_yaxis_transform())  # fmt: skip
                 else:
                     _dot(ax, y - 0.13, found[method], runs.loc[runs["method"] == method, column])
-                published = TABLE1.get(method, {}).get(column)
+                published = paper.get(method, {}).get(column)
                 if published is not None:
                     ax.plot(published, y + 0.2, "D", markersize=5, color=INK, markerfacecolor="none")
             ax.set_xlabel(f"{AXES[column]}, {better}")
@@ -102,14 +102,15 @@ def fig_table1(records: Sequence[RunRecord]) -> Figure:
         left.set_ylim(len(methods) - 0.5, -0.5)
         left.set_xlim(min(48, left.get_xlim()[0]), 100.5)
         right.set_xlim(-0.15, max(9, right.get_xlim()[1]))
-        canvas.legend(handles=_dot_legend(captions.has_intervals(records)), loc="outside upper right", ncols=3)
+        unit = captions.unit_of(records)
+        canvas.legend(handles=_dot_legend(captions.has_intervals(records), unit), loc="outside upper right", ncols=3)
         values = "; ".join(_in_words(runs, method) for method in methods)
         return finished(
             canvas,
-            "table1",
+            "table",
             alt=f"Dot plot of bACC and model bias for {len(methods)} methods. {values}.",
-            caption="Table 1, drawn. Filled dots: the mean of our runs"
-            + (", with its 95 % interval and the single seeds" if captions.has_intervals(records) else "")
+            caption=f"{tables.TITLES[records[0].spec.data['name']]}, drawn. Filled dots: the mean of our runs"
+            + (f", with its 95 % interval and the single {unit}s" if captions.has_intervals(records) else "")
             + "; open diamonds: the paper. "
             + ("A method that balances groups cannot start where one of them is empty. " if refused else "")
             + captions.origin(records),
@@ -178,20 +179,23 @@ def fig_curves(
             f"{AXES[c]}: " + ", ".join(f"{METHOD_LABELS[m]} {v:.{DECIMALS.get(c, 2)}f}" for m, v in ends[c].items())
             for c in columns
         )
-        spread = "bands: 95 % interval over the seeds" if captions.has_intervals(records) else "one seed, so no band"
+        unit = captions.unit_of(records)
+        spread = (
+            f"bands: 95 % interval over the {unit}s" if captions.has_intervals(records) else f"one {unit}, so no band"
+        )
         return finished(
             canvas,
             "curves",
             alt=f"Curves over {last} epochs. Values after the last one: {words}.",
             caption=f"While the classifiers train: {' and '.join(AXES[c] for c in columns)}, measured on "
-            f"{_looked_at(columns)}. Lines: mean; {spread}. {captions.origin(records)}",
+            f"{_looked_at(columns, records)}. Lines: mean; {spread}. {captions.origin(records)}",
         )
 
 
 def fig_accuracy_fairness(records: Sequence[RunRecord]) -> Figure:
     """Model bias against bACC, a point a method: whether accuracy and fairness rise together (Sec. 4.4.1)."""
     shown = [record for record in records if not record.refused]
-    runs = tables.frame(shown)
+    runs, paper = tables.frame(shown), tables.published_for(shown)
     bacc, bias = tables.estimates(runs, "bacc"), tables.estimates(runs, "bias")
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(WIDTH, 4.3), layout="constrained")
@@ -199,8 +203,8 @@ def fig_accuracy_fairness(records: Sequence[RunRecord]) -> Figure:
         for method in bacc:
             colour = LOOKS[method]["color"]
             here = (bias[method].mean, bacc[method].mean)
-            if method in TABLE1:
-                there = (TABLE1[method]["bias"], TABLE1[method]["bacc"])
+            if method in paper and paper[method]["bacc"] is not None:
+                there = (paper[method]["bias"], paper[method]["bacc"])
                 ax.plot(*zip(here, there, strict=True), color=colour, linewidth=0.8, linestyle=":")
                 ax.plot(*there, "D", markersize=5, color=colour, markerfacecolor="none")
             seeds = runs[runs["method"] == method]
@@ -216,8 +220,8 @@ def fig_accuracy_fairness(records: Sequence[RunRecord]) -> Figure:
             "accuracy-fairness",
             alt="Scatter plot of model bias and bACC. " + "; ".join(_in_words(runs, m) for m in bacc) + ".",
             caption="Accuracy and fairness rise together where the points climb to the left. Filled dots: the mean of "
-            "our runs; small dots: single seeds; open diamonds: the paper, tied to the same method. "
-            + captions.origin(shown),
+            f"our runs; small dots: single {captions.unit_of(records)}s; open diamonds: the paper, tied to the same "
+            "method. " + captions.origin(shown),
         )
 
 
@@ -239,10 +243,10 @@ def _dot(ax: Axes, y: float, estimate: Estimate, values: pd.Series) -> None:
     ax.plot(estimate.mean, y, "o", markersize=6, color=BLUE, markeredgewidth=0)
 
 
-def _dot_legend(intervals: bool) -> list[Line2D]:
+def _dot_legend(intervals: bool, unit: str) -> list[Line2D]:
     ours = Line2D([], [], color=BLUE, marker="o", markersize=6, linewidth=2.2 if intervals else 0,
                   label="ours, mean and 95 % interval" if intervals else "ours, one run")  # fmt: skip
-    seed = Line2D([], [], color=INK, marker="o", markersize=3.2, alpha=0.4, linewidth=0, label="one seed")
+    seed = Line2D([], [], color=INK, marker="o", markersize=3.2, alpha=0.4, linewidth=0, label=f"one {unit}")
     paper = Line2D([], [], color=INK, marker="D", markersize=5, markerfacecolor="none", linewidth=0, label="the paper")
     return [ours, seed, paper] if intervals else [ours, paper]
 
@@ -322,9 +326,10 @@ def _in_words(runs: pd.DataFrame, method: str) -> str:
     return f"{METHOD_LABELS[method]}: bACC {own['bacc'].mean():.1f} %, bias {own['bias'].mean():.2f}"
 
 
-def _looked_at(columns: Iterable[str]) -> str:
+def _looked_at(columns: Iterable[str], records: Sequence[RunRecord]) -> str:
     """What the rows of `training.train` are about."""
-    held_out = "held-out training digits on both backgrounds"
+    faces = records[0].spec.data["name"] == "celeba"
+    held_out = "faces held out of training" if faces else "held-out training digits on both backgrounds"
     probed = "training images and their adversarial examples"
     kinds = dict.fromkeys(held_out if c in ("bacc", "bias") else probed for c in columns)
     return " and ".join(kinds)

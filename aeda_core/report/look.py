@@ -89,6 +89,7 @@ def _for_page(svg: str, name: str, alt: str) -> str:
     """matplotlib's SVG as part of a page: the page's ink and font, ids that no other figure has, no size of its own."""
     body = svg[svg.index("<g id=") : svg.rindex("</svg>")]
     body = re.sub(r"font-family: [^;\"]*;? ?", "", body).replace(INK, "currentColor")
+    body = re.sub(r'<g id="tip:([^"]*)">', r"<g><title>\1</title>", body)  # browsers show it where one points
     prefix = f"{name}-{hashlib.sha256(body.encode()).hexdigest()[:6]}"
     body = re.sub(r'\bid="', f'id="{prefix}-', body)
     body = re.sub(r'href="#', f'href="#{prefix}-', body).replace("url(#", f"url(#{prefix}-")

@@ -1,0 +1,265 @@
+"""CelebA [Liu et al. 2015]: photographs of faces with forty attributes; gender is the bias variable (Sec. 4.3).
+
+Not downloaded, for its terms forbid passing it on: data/README.md says how to get it. Where it is missing, avatars that
+are drawn stand in for it, in a folder of the same layout, through the same reader.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from tqdm import tqdm
+
+from aeda_core.datasets.base import DATA, BiasedImages, DataError
+
+RATES = Path(__file__).with_name("celeba_rates.csv")
+"""Of each attribute: the share of CelebA's 202,599 images that have it, of women's and of men's."""
+
+NAMES = tuple(pd.read_csv(RATES)["attribute"])
+"""The forty attributes in the official order."""
+
+ATTRIBUTES = (
+    "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Big_Lips", "Big_Nose", "Bushy_Eyebrows", "Chubby",
+    "Double_Chin", "High_Cheekbones", "Mouth_Slightly_Open", "Narrow_Eyes", "Oval_Face", "Pale_Skin", "Pointy_Nose",
+    "Rosy_Cheeks", "Smiling", "Young",
+)  # fmt: skip
+"""The seventeen that remain of them in Sec. 2.1, footnote 2 (assumption: face-attributes)."""
+
+CROP = (15, 40, 163, 188)
+"""Left, top, right, bottom of a square around the face in the aligned 178×218 pixels (assumption: face-crop)."""
+
+CELEBA_FINGERPRINT = "a2885dac383106cafb4c4a67c609170922359482f6077d5392be188d8817b5c7"
+"""Of the 9,000 listed people, whom the recorded runs are about."""
+
+EMBEDDED = "embedded"
+LISTED = Path(__file__).with_name("celeba_images.txt")
+CACHE = DATA / "cache"
+
+
+@dataclass(frozen=True)
+class Faces:
+    """One photograph a person.
+
+    images:      uint8 (N, 3, S, S), memory-mapped
+    attributes:  int64 (N, 40), 0 or 1, as NAMES
+    identities:  int64 (N,), all different
+    source:      in words, for captions; a stand-in says so
+    fingerprint: sha256 over names, bytes, attributes and identities; whatever the size
+    """
+
+    images: np.ndarray
+    attributes: Tensor
+    identities: Tensor
+    source: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a fold is made from faces.
+
+    fold:         the one of `folds` that is tested on, from 0
+    n_validation: people held out of the training folds
+    n_persons:    of all people, chosen once; 0 takes all
+    """
+
+    size: int = 48
+    folds: int = 5
+    fold: int = 0
+    n_validation: int = 900
+    n_persons: int = 0
+
+
+def load(root: str = "", size: int = 48) -> Faces:
+    """Faces of `size`×`size` pixels from `root`, else AEDA_DATA, else data/, else avatars (`embedded`).
+
+    root: a folder that holds celeba/, or celeba/ itself: img_align_celeba/ with all images or some,
+          list_attr_celeba.txt (or .csv) and identity_CelebA.txt
+    Raises DataError if a root is named that has no CelebA, or has one that is not sound.
+    """
+    return _load(root or os.environ.get("AEDA_DATA", ""), size)
+
+
+@cache
+def _load(root: str, size: int) -> Faces:
+    if root == EMBEDDED:
+        return _avatars(size)
+    if root:
+        folder = Path(root).expanduser()
+        if not folder.is_dir():
+            raise DataError(
+                f"data_root '{root}' is not a folder; give the folder that holds celeba/ (see data/README.md)."
+            )
+        if (found := _celeba(folder)) is None:
+            raise DataError(
+                f"data_root '{root}' holds no celeba/ with the annotations list_attr_celeba; give the folder above it, "
+                f"or '{EMBEDDED}' for drawn avatars (see data/README.md)."
+            )
+        return _read(found, size)
+    if (found := _celeba(DATA)) is not None:
+        return _read(found, size)
+    return _avatars(size)
+
+
+def _avatars(size: int) -> Faces:
+    from aeda_core.datasets import avatars  # reads the rates above
+
+    return _read(avatars.folder(), size, avatars.SOURCE)
+
+
+def _celeba(root: Path) -> Path | None:
+    """The folder of CelebA in `root`, or `root` itself: the one with the annotations."""
+    folders = (root, root / "celeba")
+    return next((f for f in folders if any(f.glob("list_attr_celeba.*"))), None)
+
+
+def annotations(folder: Path) -> pd.DataFrame:
+    """All rows of list_attr_celeba, .txt or .csv: int8 0 or 1 for each of NAMES, by image name.
+
+    Raises DataError if a column is missing or the number of rows is not the one that the file gives.
+    """
+    path = next(p for p in (folder / "list_attr_celeba.txt", folder / "list_attr_celeba.csv") if p.exists())
+    if path.suffix == ".csv":
+        table, promised = pd.read_csv(path, index_col=0), None
+    else:
+        with path.open() as file:
+            head = file.readline().strip()
+            if not head.isdigit():
+                raise DataError(
+                    f"'{path}' does not begin with the number of its rows; get it anew (see data/README.md)."
+                )
+            promised, columns = int(head), file.readline().split()
+            table = pd.read_csv(file, sep=r"\s+", header=None, index_col=0)
+        if len(columns) != table.shape[1]:
+            raise DataError(f"'{path}' names {len(columns)} attributes and has {table.shape[1]} columns; get it anew.")
+        table.columns = columns
+    if missing := [name for name in NAMES if name not in table.columns]:
+        raise DataError(f"'{path}' has no column {missing[0]}; CelebA has forty (see data/README.md).")
+    if promised is not None and promised != len(table):
+        raise DataError(f"'{path}' promises {promised:,} rows and has {len(table):,}; it is cut off: get it anew.")
+    return (table[list(NAMES)] > 0).astype(np.int8)
+
+
+def _read(folder: Path, size: int, source: str = "") -> Faces:
+    table, persons = annotations(folder), _identities(folder)
+    images = _image_folder(folder)
+    found = sorted(path.name for path in images.glob("*.jpg"))
+    if not found:
+        raise DataError(f"'{images}' holds no .jpg; put CelebA's aligned images there (see data/README.md).")
+    for name in found:
+        if name not in table.index or name not in persons.index:
+            what = "annotation" if name not in table.index else "identity"
+            raise DataError(f"'{images / name}' has no {what}; remove it, or get the annotations anew.")
+    chosen = _one_each(found, persons)
+    files = [(images / name).read_bytes() for name in chosen]
+    rows, identities = table.loc[chosen].to_numpy(copy=True), persons.loc[chosen].to_numpy(copy=True)
+    digest = hashlib.sha256(rows.tobytes() + identities.astype(np.int64).tobytes())
+    for name, content in zip(chosen, files, strict=True):
+        digest.update(name.encode() + hashlib.sha256(content).digest())
+    source = source or (
+        f"CelebA ({len(chosen):,} aligned images of as many people; {len(found):,} of {len(table):,} were found)"
+    )
+    return Faces(
+        images=_resized(files, chosen, size, digest.hexdigest(), images),
+        attributes=torch.from_numpy(rows).long(),
+        identities=torch.from_numpy(identities).long(),
+        source=source,
+        fingerprint=digest.hexdigest(),
+    )
+
+
+def _identities(folder: Path) -> pd.Series:
+    path = folder / "identity_CelebA.txt"
+    if not path.exists():
+        raise DataError(
+            f"'{path}' is missing, and without it one person could be in training and in testing; "
+            "ask CelebA's authors for it (see data/README.md)."
+        )
+    return pd.read_csv(path, sep=r"\s+", header=None, index_col=0)[1]
+
+
+def _image_folder(folder: Path) -> Path:
+    """img_align_celeba, which some archives hold twice, one in the other."""
+    outer = folder / "img_align_celeba"
+    return outer / outer.name if (outer / outer.name).is_dir() else outer
+
+
+def _one_each(found: list[str], persons: pd.Series) -> list[str]:
+    """The listed images if all are there, else of each person the image with the lowest number."""
+    listed = [f"{int(number):06d}.jpg" for number in LISTED.read_text().split()]
+    if set(listed) <= set(found):
+        return listed
+    return list(pd.Series(found).groupby(persons.loc[found].to_numpy()).min().sort_values())
+
+
+def _resized(files: list[bytes], names: list[str], size: int, fingerprint: str, folder: Path) -> np.ndarray:
+    """The faces as uint8 (N, 3, size, size), memory-mapped; made once and kept by content."""
+    recipe = hashlib.sha256(f"{fingerprint} {size} {CROP}".encode()).hexdigest()[:16]
+    path = CACHE / f"faces-{size}-{recipe}.npy"
+    if not path.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        faces = np.empty((len(files), 3, size, size), np.uint8)
+        shown = tqdm(files, desc=f"faces of {size}×{size} pixels", unit="face", disable=not sys.stderr.isatty())
+        for face, name, content in zip(faces, names, shown, strict=True):
+            try:
+                with Image.open(io.BytesIO(content)) as image:
+                    small = image.convert("RGB").resize((size, size), Image.Resampling.LANCZOS, box=CROP)
+            except (OSError, UnidentifiedImageError) as reason:
+                raise DataError(f"'{folder / name}' cannot be read ({reason}); get it anew or remove it.") from None
+            face[:] = np.asarray(small).transpose(2, 0, 1)
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        with partial.open("wb") as file:
+            np.save(file, faces)
+        os.replace(partial, path)
+    return np.load(path, mmap_mode="r")
+
+
+def fold(faces: Faces, recipe: Recipe) -> tuple[BiasedImages, BiasedImages, BiasedImages]:
+    """Training, held-out and test faces of `recipe`'s fold; no person is in two of them.
+
+    People are dealt out so that each fold has its share of women and men with and without the rarest combination,
+    rosy cheeks on men, and the held-out people are dealt out of the training folds in the same way.
+    """
+    if not 0 <= recipe.fold < recipe.folds:
+        raise DataError(f"fold is {recipe.fold}; there are {recipe.folds}, counted from 0.")
+    people = np.random.default_rng(0).permutation(len(faces.identities))[: recipe.n_persons or None]
+    attributes = faces.attributes.numpy()
+    rare = 2 * attributes[:, NAMES.index("Male")] + attributes[:, NAMES.index("Rosy_Cheeks")]
+    people = people[np.argsort(rare[people], kind="stable")]
+    tested = np.arange(len(people)) % recipe.folds == recipe.fold
+    rest = people[~tested]
+    if not 0 < recipe.n_validation < len(rest):
+        raise DataError(f"n_validation is {recipe.n_validation}; the training folds have {len(rest):,} people.")
+    held_out = np.zeros(len(rest), bool)
+    held_out[np.linspace(0, len(rest) - 1, recipe.n_validation).round().astype(int)] = True
+    return tuple(_biased(faces, np.sort(part)) for part in (rest[~held_out], rest[held_out], people[tested]))
+
+
+def _biased(faces: Faces, people: np.ndarray) -> BiasedImages:
+    return BiasedImages(
+        torch.from_numpy(np.array(faces.images[people])),
+        faces.attributes[people][:, [NAMES.index(name) for name in ATTRIBUTES]],
+        faces.attributes[people, NAMES.index("Male")],
+        faces.identities[people],
+        target_names=ATTRIBUTES,
+        bias_names=("female", "male"),
+    )
+
+
+def share_of_women(attribute: str) -> float:
+    """Among all of CelebA's 202,599 images with `attribute`, the share of women (a published aggregate)."""
+    rates = pd.read_csv(RATES, index_col="attribute")
+    men = rates.loc["Male", "all"]
+    women, found = rates.loc[attribute, "women"] * (1 - men), rates.loc[attribute, "all"]
+    return float(women / found)
