@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -96,6 +96,10 @@ class Attack:
 
         with frozen(model):
             return self.descend(eq3, images)
+
+    def within(self, epsilon: float) -> Attack:
+        """The same attack within another radius, its steps longer or shorter in proportion."""
+        return replace(self, epsilon=epsilon, step_size=self.step_size * epsilon / self.epsilon)
 
     def descend(self, loss: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         """arg min of `loss` over the ball around `images`, by signed or normalised gradient steps."""

@@ -1,13 +1,18 @@
-"""One file a chapter: which runs it needs. A new chapter is a new file and a line here."""
+"""One file a chapter, or for chapters that share their runs. A new chapter is a line here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from aeda_core.experiments import cmnist
+from aeda_core.experiments import celeba, cmnist
 from aeda_core.profiles import Parameters
 from aeda_core.runs import RunSpec
+
+
+def _none(parameters: Parameters) -> list[RunSpec]:
+    return []
 
 
 @dataclass(frozen=True)
@@ -16,8 +21,20 @@ class Chapter:
 
     notebook: str
     parameters: type[Parameters]
-    specs: Callable[..., list[RunSpec]]
-    tuning: Callable[..., list[RunSpec]]
+    specs: Callable[..., list[RunSpec]] = _none
+    tuning: Callable[..., list[RunSpec]] = _none
 
 
-CHAPTERS = {"cmnist": Chapter("05_cmnist.ipynb", cmnist.CMNISTParameters, cmnist.specs, cmnist.tuning)}
+CHAPTERS = {
+    "attribution": Chapter(
+        "01_bias_attribution.ipynb", celeba.CelebAParameters, partial(celeba.specs, methods=("original",))
+    ),
+    "cmnist": Chapter("05_cmnist.ipynb", cmnist.CMNISTParameters, cmnist.specs, cmnist.tuning),
+    "celeba": Chapter("06_celeba.ipynb", celeba.CelebAParameters, celeba.specs, celeba.tuning),
+    "online": Chapter("07_online_attack.ipynb", celeba.CelebAParameters, celeba.online_specs),
+    "accuracy_fairness": Chapter(
+        "08_accuracy_and_fairness.ipynb",
+        celeba.CelebAParameters,
+        partial(celeba.specs, methods=celeba.BEFORE_AND_AFTER),
+    ),
+}

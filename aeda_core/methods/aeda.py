@@ -8,6 +8,7 @@ often, and in what the bias head is trained on.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -61,13 +62,26 @@ class AEDA(Original):
 
 
 class Source(Original):
-    """A classifier of both tasks, trained before the target's own: whom `aeda_pre` attacks (assumption: source)."""
+    """A classifier of both tasks, trained before the target's own: whom `aeda_pre` attacks (assumption: source).
+
+    attack: makes it robust (Sec. 2.2) by adversarial training [Madry et al. 2018]: it trains on what fools its bias
+            head, in place of the originals
+    """
+
+    def __init__(
+        self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, attack: Attack | None = None
+    ) -> None:
+        self.attack = attack
+        super().__init__(model, data, plan, seed)
 
     def parameters(self) -> Iterable[nn.Parameter]:
         return self.model.parameters()
 
     def loss(self, batch: Tensor) -> Tensor:
-        target_logits, bias_logits = self.model(pixels(self.images(batch)))
+        images = pixels(self.images(batch))
+        if self.attack is not None:
+            images = self.attack(self.model, images, 1 - self.data.bias[batch])
+        target_logits, bias_logits = self.model(images)
         return self.target_loss(target_logits, batch) + bias_loss(bias_logits, self.data.bias[batch])
 
 
@@ -75,14 +89,24 @@ class AEDAPre(AEDA):
     """`aeda_pre` (Sec. 3.2): the examples are made once, beforehand, against a classifier of their own.
 
     source_epochs: how long that classifier is trained
+    source_radius: ε of its own adversarial training (Sec. 2.3, "ADV switch (robust)"); 0 trains it on originals
     """
 
     def __init__(
-        self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, source_epochs: int = 10, **options: object
+        self,
+        model: Classifier,
+        data: BiasedImages,
+        plan: Plan,
+        seed: int,
+        source_epochs: int = 10,
+        source_radius: float = 0.0,
+        **options: object,
     ) -> None:
+        if source_radius < 0:
+            raise ValueError(f"source_radius is {source_radius}; the radius of adversarial training is 0 or more.")
         super().__init__(model, data, plan, seed, **options)
-        self.source_plan = Plan(**{**vars(plan), "epochs": source_epochs})
-        self.seed = seed
+        self.source_plan = replace(plan, epochs=source_epochs)
+        self.source_radius, self.seed = source_radius, seed
 
     def epoch(self, number: int) -> Tensor:
         if not self.has_examples:
@@ -90,10 +114,18 @@ class AEDAPre(AEDA):
         return super().epoch(number)
 
     def train_source(self) -> Classifier:
-        source = Source(redrawn(self.model, self.seed), self.data, self.source_plan, self.seed)
-        for number in range(1, self.source_plan.epochs + 1):
-            source.epoch(number)
-        return source.learner.averaged.module
+        return trained_source(self.model, self.data, self.source_plan, self.seed, self.attack, self.source_radius)
+
+
+def trained_source(
+    model: Classifier, data: BiasedImages, plan: Plan, seed: int, attack: Attack, radius: float
+) -> Classifier:
+    """A trained Source with the network of `model`, not its weights; robust to `attack` within `radius` if above 0."""
+    hardening = replace(attack.within(radius), lambda_=1.0) if radius else None
+    source = Source(redrawn(model, seed), data, plan, seed, hardening)
+    for number in range(1, plan.epochs + 1):
+        source.epoch(number)
+    return source.learner.averaged.module
 
 
 class AEDAOnline(AEDA):

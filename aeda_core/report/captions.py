@@ -53,8 +53,9 @@ def has_intervals(records: Iterable[RunRecord]) -> bool:
     return max(_seeds(r for r in records if not r.refused).values(), default=0) > 1
 
 
-def _seeds(records: Iterable[RunRecord]) -> Counter[str]:
-    return Counter(method for method, _ in {(r.spec.method, r.spec.seed) for r in records})
+def _seeds(records: Iterable[RunRecord]) -> Counter[tuple[str, bool]]:
+    runs = {(r.spec.method, "stop" in r.spec.options, r.spec.seed) for r in records}
+    return Counter((method, stopped) for method, stopped, _ in runs)
 
 
 def _listed(words: Iterable[str]) -> str:

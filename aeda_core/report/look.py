@@ -29,6 +29,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "aeda_once": {"color": OCHRE, "linestyle": "--"},
     "aeda_online": {"color": BLUE, "linestyle": "-"},
     "aeda_robust": {"color": VERMILLION, "linestyle": "-"},
+    "aeda_robust_stopped": {"color": GREEN, "linestyle": "--"},
     "aeda_robust_per_batch": {"color": GREEN, "linestyle": "-"},
     "oracle": {"color": GREY, "linestyle": "--"},
 }

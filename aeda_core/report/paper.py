@@ -49,6 +49,7 @@ METHOD_LABELS: dict[str, str] = {
     "aeda_once": "AEDA_once",
     "aeda_online": "AEDA_online",
     "aeda_robust": "AEDA_robust",
+    "aeda_robust_stopped": "AEDA_robust, stopped",
     "aeda_robust_per_batch": "AEDA_robust, per batch (ours)",
     "oracle": "Oracle (random backgrounds)",
 }

@@ -48,7 +48,7 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
 
 def epochs(records: Iterable[RunRecord]) -> pd.DataFrame:
     """A row an epoch of a run: method, seed and the columns of `training.train`."""
-    rows = [{"method": r.spec.method, "seed": r.spec.seed, **row} for r in records for row in r.epochs]
+    rows = [{"method": name(r), "seed": r.spec.seed, **row} for r in records for row in r.epochs]
     return _in_order(pd.DataFrame(rows))
 
 
@@ -299,7 +299,12 @@ def ranking(records: Sequence[RunRecord]) -> Prose:
 
 def _row(record: RunRecord) -> dict[str, Any]:
     spec, nan = record.spec, float("nan")
-    row = {"method": spec.method, "seed": spec.seed, "refused": record.refused, "seconds": record.provenance["seconds"]}
+    row = {
+        "method": name(record),
+        "seed": spec.seed,
+        "refused": record.refused,
+        "seconds": record.provenance["seconds"],
+    }
     if record.confusion is None:
         return row | dict.fromkeys(("bacc", "bias", "floor", "own", "other", "consistency"), nan)
     row |= {"bacc": record.bacc, "bias": record.bias, "floor": record.floor}
@@ -316,6 +321,11 @@ def own_and_other(counts: np.ndarray) -> tuple[float, float]:
     return float((accuracy[:5, 0].mean() + accuracy[5:, 1].mean()) / 2), float(
         (accuracy[:5, 1].mean() + accuracy[5:, 0].mean()) / 2
     )
+
+
+def name(record: RunRecord) -> str:
+    """The method, and that it was stopped if its attack was (Fig. 10b)."""
+    return f"{record.spec.method}_stopped" if "stop" in record.spec.options else record.spec.method
 
 
 def _in_order(data: pd.DataFrame) -> pd.DataFrame:
