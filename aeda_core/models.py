@@ -79,24 +79,25 @@ def small_cnn(n_targets: int = 10, width: int = 32, n_features: int = 128, **cla
 def vgg16(
     n_targets: int, size: int, width: float = 1.0, n_features: int = 256, weights: str = "", **classifier: object
 ) -> Classifier:
-    """The classifier for faces: VGG-16 [Simonyan and Zisserman 2015] without batch normalisation (Sec. 4.3).
+    """The classifier for faces: VGG-16 [Simonyan and Zisserman 2015] without batch normalisation (Sec. 4.3), and without
+    its fifth pooling, which would leave little of images so much smaller than 224 pixels (assumption: face-network).
 
-    size:       height and width of the images, at least 32
+    size:       height and width of the images, at least 16
     width:      share of the channels that each convolution keeps; 1 is VGG-16 itself
-    n_features: of the dense layer on top, which stands for VGG-16's two of 4,096 (assumption: face-network)
+    n_features: of the dense layer on top, which stands for VGG-16's two of 4,096
     weights:    file in data/weights with weights for `width` 1, named as torchvision names them: the digits behind the
                 last hyphen begin its sha256; empty draws the weights
     """
-    if size < 32:
-        raise ValueError(f"size is {size}; VGG-16 halves its input five times, so images have at least 32 pixels.")
+    if size < 16:
+        raise ValueError(f"size is {size}; the network halves its input four times, so images have at least 16 pixels.")
     convolutions, channels = nn.Sequential(), 3
-    for layer in vgg.cfgs["D"]:
+    for layer in vgg.cfgs["D"][:-1]:
         if layer == "M":
             convolutions.append(nn.MaxPool2d(2))
         else:
             convolutions.extend([_Convolution(channels, round(width * layer), 3, padding=1), nn.ReLU()])
             channels = round(width * layer)
-    head = [nn.Flatten(), nn.Linear(channels * (size // 32) ** 2, n_features), nn.ReLU()]
+    head = [nn.Flatten(), nn.Linear(channels * (size // 16) ** 2, n_features), nn.ReLU()]
     if not weights:
         return Classifier(nn.Sequential(*convolutions, *head), n_features, n_targets, **classifier)
     convolutions.load_state_dict(_imagenet(weights))

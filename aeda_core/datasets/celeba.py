@@ -21,13 +21,9 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from tqdm import tqdm
 
+from aeda_core.datasets import avatars
 from aeda_core.datasets.base import DATA, BiasedImages, DataError
-
-RATES = Path(__file__).with_name("celeba_rates.csv")
-"""Of each attribute: the share of CelebA's 202,599 images that have it, of women's and of men's."""
-
-NAMES = tuple(pd.read_csv(RATES)["attribute"])
-"""The forty attributes in the official order."""
+from aeda_core.datasets.rates import NAMES
 
 ATTRIBUTES = (
     "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Big_Lips", "Big_Nose", "Bushy_Eyebrows", "Chubby",
@@ -94,7 +90,7 @@ def load(root: str = "", size: int = 48) -> Faces:
 @cache
 def _load(root: str, size: int) -> Faces:
     if root == EMBEDDED:
-        return _avatars(size)
+        return _read(avatars.folder(), size, avatars.SOURCE)
     if root:
         folder = Path(root).expanduser()
         if not folder.is_dir():
@@ -109,12 +105,6 @@ def _load(root: str, size: int) -> Faces:
         return _read(found, size)
     if (found := _celeba(DATA)) is not None:
         return _read(found, size)
-    return _avatars(size)
-
-
-def _avatars(size: int) -> Faces:
-    from aeda_core.datasets import avatars  # reads the rates above
-
     return _read(avatars.folder(), size, avatars.SOURCE)
 
 
@@ -167,7 +157,7 @@ def _read(folder: Path, size: int, source: str = "") -> Faces:
     digest = hashlib.sha256(rows.tobytes() + identities.astype(np.int64).tobytes())
     for name, content in zip(chosen, files, strict=True):
         digest.update(name.encode() + hashlib.sha256(content).digest())
-    source = source or (
+    source = source.format(n=len(chosen)) or (
         f"CelebA ({len(chosen):,} aligned images of as many people; {len(found):,} of {len(table):,} were found)"
     )
     return Faces(
@@ -255,11 +245,3 @@ def _biased(faces: Faces, people: np.ndarray) -> BiasedImages:
         target_names=ATTRIBUTES,
         bias_names=("female", "male"),
     )
-
-
-def share_of_women(attribute: str) -> float:
-    """Among all of CelebA's 202,599 images with `attribute`, the share of women (a published aggregate)."""
-    rates = pd.read_csv(RATES, index_col="attribute")
-    men = rates.loc["Male", "all"]
-    women, found = rates.loc[attribute, "women"] * (1 - men), rates.loc[attribute, "all"]
-    return float(women / found)

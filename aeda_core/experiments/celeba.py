@@ -12,6 +12,7 @@ from pydantic import Field
 from aeda_core import runs
 from aeda_core.datasets import DataError, celeba
 from aeda_core.datasets.base import DATA
+from aeda_core.datasets.rates import NAMES, share_of_women
 from aeda_core.experiments.common import precision
 from aeda_core.profiles import ParameterError, Parameters
 from aeda_core.runs import RunRecord, RunSpec
@@ -212,7 +213,7 @@ def tuned() -> list[RunRecord]:
 
 def shares_of_women() -> dict[str, float]:
     """For each of the seventeen attributes the share of women among all of CelebA's images that have it."""
-    return {name: celeba.share_of_women(name) for name in celeba.ATTRIBUTES}
+    return {name: share_of_women(name) for name in celeba.ATTRIBUTES}
 
 
 def averages(p: CelebAParameters) -> tuple[list[dict[str, Any]], str]:
@@ -247,11 +248,10 @@ def keep_averages(data_root: str = "") -> None:
 def _averages(faces: celeba.Faces) -> tuple[np.ndarray, np.ndarray, str]:
     """Mean images uint8 (attributes, gender, absent or present, H, W, 3), black where fewer than AT_LEAST people are;
     and how many people each group has."""
-    names = list(celeba.NAMES)
-    male = faces.attributes[:, names.index("Male")].numpy()
+    male = faces.attributes[:, NAMES.index("Male")].numpy()
     images, sizes = [], []
     for name, gender, value in itertools.product(AVERAGED, (0, 1), (0, 1)):
-        members = (male == gender) & (faces.attributes[:, names.index(name)].numpy() == value)
+        members = (male == gender) & (faces.attributes[:, NAMES.index(name)].numpy() == value)
         group = np.asarray(faces.images[members.nonzero()[0]])
         mean = group.mean(axis=0) if len(group) >= AT_LEAST else np.zeros(group.shape[1:])
         images.append(mean.round().astype(np.uint8).transpose(1, 2, 0))

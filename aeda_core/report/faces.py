@@ -244,6 +244,7 @@ def fig9(averages: Sequence[Mapping[str, Any]], source: str) -> Figure:
 def floors(records: Sequence[RunRecord]) -> Table:
     """How much of each method's bias is more than chance: fold by fold, and the folds' test faces taken together."""
     rows = {}
+    records = [record for record in records if not record.refused]
     for method in dict.fromkeys(record.spec.method for record in records):
         own = _of(records, method)
         counts = np.sum([record.counts for record in own], axis=0)
@@ -268,7 +269,8 @@ def margins(records: Sequence[RunRecord]) -> Prose:
     """What every method gains on Original, fold by fold: points of bACC, and its bias as a share of Original's."""
     original = {record.spec.seed: record for record in _of(records, "original")}
     lines = []
-    for method in dict.fromkeys(record.spec.method for record in records if record.spec.method != "original"):
+    trained = [record.spec.method for record in records if record.spec.method != "original" and not record.refused]
+    for method in dict.fromkeys(trained):
         own = [record for record in _of(records, method) if record.spec.seed in original]
         gain = Estimate.of([record.bacc - original[record.spec.seed].bacc for record in own])
         share = Estimate.of([record.bias / original[record.spec.seed].bias for record in own])

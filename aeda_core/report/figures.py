@@ -157,8 +157,13 @@ def fig8(records: Sequence[RunRecord], methods: Sequence[str] = ("original", "ae
 def fig_curves(
     records: Sequence[RunRecord], columns: Sequence[str] = ("bacc", "bias"), methods: Sequence[str] | None = None
 ) -> Figure:
-    """Curves over the epochs, on held-out training digits: `columns` of `training.train`, a panel each."""
-    rows = tables.epochs([r for r in records if methods is None or r.spec.method in methods])
+    """Curves over the epochs, on held-out training images: `columns` of `training.train`, a panel each.
+
+    methods: those to be drawn, by their `tables.name`; all by default
+    """
+    records = [r for r in records if methods is None or tables.name(r) in methods]
+    rows = tables.epochs(records)
+    stops = {r.spec.options["stop"] for r in records if "stop" in r.spec.options}
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(WIDTH, 0.3 + 2.3 * len(columns)), layout="constrained")
         panels = canvas.subplots(len(columns), 1, sharex=True, squeeze=False)[:, 0]
@@ -169,6 +174,8 @@ def fig_curves(
             for method, curve in rows.dropna(subset=column).groupby("method", sort=False):
                 ends[column][method] = _curve(ax, curve, column, LOOKS[method])
             _limit(ax, column)
+            for stop in stops:
+                ax.axvline(stop, color=INK, alpha=0.4, linewidth=0.8, linestyle=":")
             ax.set_title(AXES[column])
             ax.grid(axis="y")
             ax.set_xlim(1, last)
@@ -188,7 +195,9 @@ def fig_curves(
             "curves",
             alt=f"Curves over {last} epochs. Values after the last one: {words}.",
             caption=f"While the classifiers train: {' and '.join(AXES[c] for c in columns)}, measured on "
-            f"{_looked_at(columns, records)}. Lines: mean; {spread}. {captions.origin(records)}",
+            f"{_looked_at(columns, records)}. Lines: mean; {spread}. "
+            + (f"Dotted: epoch {min(stops)}, the last with new examples where they stop. " if stops else "")
+            + f"{captions.origin(records)}",
         )
 
 

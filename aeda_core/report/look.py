@@ -23,6 +23,8 @@ PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, OCHRE, GREY)
 
 LOOKS: dict[str, dict[str, Any]] = {
     "original": {"color": INK, "linestyle": "-"},
+    "undersampling": {"color": GREY, "linestyle": ":"},
+    "reweighting": {"color": GREY, "linestyle": "-"},
     "adversarial_debiasing": {"color": PURPLE, "linestyle": "-"},
     "cyclegan": {"color": PURPLE, "linestyle": "--"},
     "aeda_pre": {"color": OCHRE, "linestyle": "-"},

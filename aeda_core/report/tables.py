@@ -145,10 +145,10 @@ def _compared(records: Sequence[RunRecord], lead: str, faces: bool = False) -> T
             "bias in the paper": _as_printed(published, method, "bias"),
         }
         if faces:
-            own = [record for record in records if record.spec.method == method]
+            own = [record for record in records if record.spec.method == method and not record.refused]
             rows[METHOD_LABELS[method]] |= {
                 "bias, other persons": _over_persons(own),
-                "floor": f"{np.mean([record.floor for record in own]):.2f}",
+                "floor": f"{np.mean([record.floor for record in own]):.2f}" if own else DASH,
             }
     if left_out := sorted({record.undefined for record in records if record.confusion is not None} - {0}):
         lead += f"; {' or '.join(map(str, left_out))} tasks are left out of a fold that has no test face for them"
@@ -385,6 +385,8 @@ def _as_printed(published: dict[str, Published], method: str, column: str) -> st
 
 def _over_persons(own: Sequence[RunRecord]) -> str:
     """95 % interval of the bias, the folds and what was trained on them being as they are, over who is tested."""
+    if not own:
+        return DASH
     replicates = np.mean([record.bootstrap["bias"] for record in own], axis=0)
     return "{:.2f} to {:.2f}".format(*np.quantile(replicates, [0.025, 0.975]))
 
