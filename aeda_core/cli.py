@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from aeda_core import experiments, runs
-from aeda_core.datasets import mnist
+from aeda_core.datasets import celeba, mnist
 from aeda_core.datasets.base import PROJECT
 from aeda_core.errors import Problem
 from aeda_core.experiments import CHAPTERS, Chapter
@@ -24,7 +24,10 @@ out = Console(highlight=False, soft_wrap=True)
 
 Profile = Annotated[str, typer.Option(help="smoke, laptop, paper or recorded")]
 DataRoot = Annotated[str, typer.Option("--data", help="where the data is; otherwise AEDA_DATA, then the ladder")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="change a parameter; repeatable")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="change a parameter in the chapters that have it; repeatable"),
+]
 Workers = Annotated[int | None, typer.Option(min=1, help="runs at a time; otherwise one a CPU core, or one on a GPU")]
 Names = Annotated[list[str] | None, typer.Argument(help="chapters, all of them if none is named")]
 
@@ -32,8 +35,8 @@ Names = Annotated[list[str] | None, typer.Argument(help="chapters, all of them i
 @app.command()
 def data(data: DataRoot = "") -> None:
     """Say which data the chapters would take."""
-    digits = mnist.load(data)
-    out.print(f"digits: {digits.source}, fingerprint {digits.fingerprint[:12]}")
+    for name, found in (("digits", mnist.load(data)), ("faces", celeba.load(data))):
+        out.print(f"{name}: {found.source}, fingerprint {found.fingerprint[:12]}")
 
 
 @app.command()
@@ -48,7 +51,8 @@ def run(
     """Train one method once and print what came out."""
     if method not in METHODS:
         raise ParameterError(f"there is no method '{method}'; known are {', '.join(METHODS)}.")
-    chosen, parameters = _chapter(chapter), _parameters(_chapter(chapter), profile, data, set_)
+    (chosen,) = _chapters([chapter], set_).values()
+    parameters = _parameters(chosen, profile, data, set_)
     parameters = parameters.model_copy(update={"seeds": seed + 1})
     spec = next(s for s in chosen.specs(parameters) if s.method == method and s.seed == seed)
     (record,) = runs.run_all([spec], live=parameters.live, data_root=data)
@@ -66,11 +70,12 @@ def sweep(
     tuning: Annotated[bool, typer.Option("--tuning", help="the runs that chose the hyper-parameters instead")] = False,
 ) -> None:
     """Train every run that the chapters ask for and that is not recorded yet; may be stopped and called again."""
-    for name in chapters or CHAPTERS:
-        chapter = _chapter(name)
+    for name, chapter in _chapters(chapters, set_).items():
         parameters = _parameters(chapter, profile, data, set_)
         specs = chapter.tuning(parameters) if tuning else chapter.specs(parameters)
         runs.run_all(specs, live=parameters.live, data_root=data, workers=workers, label=name)
+        if chapter.keep and profile == "paper":
+            chapter.keep(data)
         out.print(f"{name}: {len(specs)} runs recorded at profile {profile}")
 
 
@@ -86,11 +91,15 @@ def book(profile: Profile = "laptop", data: DataRoot = "", set_: Set = None) -> 
     (staged / "data").mkdir()
     for name in ("_config.yml", "_toc.yml", "data/scorecard.json"):
         shutil.copy(PROJECT / name, staged / name)
-    for name, chapter in CHAPTERS.items():
+    for name, chapter in _chapters(None, set_).items():
         parameters = _parameters(chapter, profile, data, set_)
         # trained here, where there is a progress bar; the chapter then finds its records
         runs.run_all(chapter.specs(parameters), live=parameters.live, data_root=data, label=name)
-        given = {"profile": profile, **({"data_root": str(Path(data).resolve())} if data else {}), **_pairs(set_)}
+        given = {
+            "profile": profile,
+            **({"data_root": str(Path(data).resolve())} if data else {}),
+            **_pairs(set_, chapter),
+        }
         source = PROJECT / "book" / chapter.notebook
         papermill.execute_notebook(source, staged / "book" / chapter.notebook, given, progress_bar=False)
     render(staged)
@@ -138,15 +147,26 @@ def _chapter(name: str) -> Chapter:
     return experiments.CHAPTERS[name]
 
 
+def _chapters(names: list[str] | None, pairs: list[str] | None) -> dict[str, Chapter]:
+    """The chapters of these names, or all. Every --set is known to at least one of them."""
+    chosen = {name: _chapter(name) for name in names or CHAPTERS}
+    for name in _pairs(pairs):
+        if not any(name in chapter.parameters.model_fields for chapter in chosen.values()):
+            next(iter(chosen.values())).parameters.load(**{name: ""})  # says so
+    return chosen
+
+
 def _parameters(chapter: Chapter, profile: str, data: str, pairs: list[str] | None) -> Parameters:
-    return chapter.parameters.load(profile, data_root=data, **_pairs(pairs))
+    return chapter.parameters.load(profile, data_root=data, **_pairs(pairs, chapter))
 
 
-def _pairs(pairs: list[str] | None) -> dict[str, str]:
+def _pairs(pairs: list[str] | None, chapter: Chapter | None = None) -> dict[str, str]:
+    """What --set gives, or of it what `chapter` has."""
     for pair in pairs or []:
         if "=" not in pair:
             raise ParameterError(f"--set takes NAME=VALUE, not '{pair}'.")
-    return dict(pair.split("=", 1) for pair in pairs or [])
+    given = dict(pair.split("=", 1) for pair in pairs or [])
+    return {name: value for name, value in given.items() if not chapter or name in chapter.parameters.model_fields}
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from aeda_core.experiments import CHAPTERS
 
 NOTEBOOKS = sorted((PROJECT / "book").glob("*.ipynb"))
 IGNORED = "nbval-ignore-output"
+WITH_RUNS = [PROJECT / "book" / chapter.notebook for chapter in CHAPTERS.values() if chapter.has_runs]
 DATA_ROOT = os.environ.get("AEDA_DATA") or "embedded"
 
 
@@ -79,7 +80,8 @@ def test_chapter_runs_at_smoke_from_anywhere(path, tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     text = output.read_text()
     assert "smoke" in text and "numbers mean nothing" in text
-    assert ("stand-in" in text) == (DATA_ROOT == "embedded")
+    if path in WITH_RUNS:
+        assert ("stand-in" in text) == (DATA_ROOT == "embedded")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -87,12 +89,14 @@ def test_chapter_runs_at_smoke_from_anywhere(path, tmp_path):
     ("parameters", "sentence"),
     [
         (("-p", "profil", "smoke"), "ParameterError: there is no parameter 'profil'; did you mean 'profile'?"),
-        (("-p", "epsilon", "abc"), "ParameterError: parameter epsilon is 'abc'"),
+        (("-p", "epochs", "abc"), "ParameterError: parameter epochs is 'abc'"),
         (("-p", "data_root", "/nowhere", "-p", "profile", "smoke"), "DataError: data_root '/nowhere' is not a folder"),
-        (("-p", "epsilon", "0.123"), "MissingRecord: "),
+        (("-p", "epochs", "77"), "MissingRecord: "),
     ],
 )
 def test_papermill_refuses_with_a_sentence(path, parameters, sentence, tmp_path):
+    if path not in WITH_RUNS and not sentence.startswith("ParameterError"):
+        pytest.skip("this chapter has no runs and reads no data")
     done = papermill(path.name, tmp_path / "out.ipynb", *parameters, cwd=tmp_path)
     assert done.returncode != 0
     # behind papermill's own report of the failing cell stands our sentence, and no traceback into the library

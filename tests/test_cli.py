@@ -17,7 +17,7 @@ def aeda(*words: str) -> subprocess.CompletedProcess:
     ("words", "sentence"),
     [
         (("sweep", "--profile", "huge"), "ParameterError: parameter profile is 'huge'"),
-        (("sweep", "nowhere"), "ParameterError: there is no chapter 'nowhere'; known are cmnist."),
+        (("sweep", "nowhere"), "ParameterError: there is no chapter 'nowhere'; known are attribution, "),
         (("sweep", "--set", "epsilom=1"), "ParameterError: there is no parameter 'epsilom'; did you mean 'epsilon'?"),
         (("sweep", "--set", "epsilon"), "ParameterError: --set takes NAME=VALUE, not 'epsilon'."),
         (("run", "magic"), "ParameterError: there is no method 'magic'"),

@@ -17,12 +17,24 @@ def _none(parameters: Parameters) -> list[RunSpec]:
 
 @dataclass(frozen=True)
 class Chapter:
-    """A notebook in book/, what it can be told, the runs it asks for, and those that chose its hyper-parameters."""
+    """A notebook in book/ and what it needs.
+
+    parameters: what it can be told
+    specs:      the runs that it asks for
+    tuning:     the runs that chose its hyper-parameters
+    keep:       writes what else the recorded chapter shows of the data, given data_root
+    """
 
     notebook: str
     parameters: type[Parameters]
     specs: Callable[..., list[RunSpec]] = _none
     tuning: Callable[..., list[RunSpec]] = _none
+    keep: Callable[[str], None] | None = None
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether it shows records, and not only what it computes while it is executed."""
+        return self.specs is not _none
 
 
 CHAPTERS = {
@@ -30,7 +42,7 @@ CHAPTERS = {
         "01_bias_attribution.ipynb", celeba.CelebAParameters, partial(celeba.specs, methods=("original",))
     ),
     "cmnist": Chapter("05_cmnist.ipynb", cmnist.CMNISTParameters, cmnist.specs, cmnist.tuning),
-    "celeba": Chapter("06_celeba.ipynb", celeba.CelebAParameters, celeba.specs, celeba.tuning),
+    "celeba": Chapter("06_celeba.ipynb", celeba.CelebAParameters, celeba.specs, celeba.tuning, celeba.keep_averages),
     "online": Chapter("07_online_attack.ipynb", celeba.CelebAParameters, celeba.online_specs),
     "accuracy_fairness": Chapter(
         "08_accuracy_and_fairness.ipynb",

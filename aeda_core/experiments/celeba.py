@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from aeda_core import runs
-from aeda_core.datasets import DataError, celeba
+from aeda_core.datasets import celeba
 from aeda_core.datasets.base import DATA
 from aeda_core.datasets.rates import NAMES, share_of_women
 from aeda_core.experiments.common import precision
@@ -237,12 +237,11 @@ def averages(p: CelebAParameters) -> tuple[list[dict[str, Any]], str]:
 
 
 def keep_averages(data_root: str = "") -> None:
-    """Write the mean faces that the recorded chapter shows. Raises DataError without CelebA."""
+    """Write the mean faces that the recorded chapter shows, if these are the people whom the records are about."""
     faces = celeba.load(data_root, AVERAGED_SIZE)
-    if faces.fingerprint != celeba.CELEBA_FINGERPRINT:
-        raise DataError(f"the averages that are kept are CelebA's, and here are {faces.source}; pass --data.")
-    images, sizes, source = _averages(faces)
-    np.savez_compressed(AVERAGES, images=images, sizes=sizes, source=source)
+    if faces.fingerprint == celeba.CELEBA_FINGERPRINT:
+        images, sizes, source = _averages(faces)
+        np.savez_compressed(AVERAGES, images=images, sizes=sizes, source=source)
 
 
 def _averages(faces: celeba.Faces) -> tuple[np.ndarray, np.ndarray, str]:
