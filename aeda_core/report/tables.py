@@ -217,7 +217,7 @@ def settings(records: Sequence[RunRecord]) -> Table:
 
 
 def tuning(tried: Sequence[RunRecord], used: Sequence[RunRecord] = ()) -> Table:
-    """Runs judged on held-out training digits: a row for each setting of each method that was tried.
+    """Runs judged on held-out training images: a row for each setting of each method that was tried.
 
     tried: with `spec.tested_on == "validation"`; a row names what differs from the method's most frequent settings
     used:  the records that are reported; the setting that they have is marked, however long it was trained for
@@ -240,8 +240,8 @@ def tuning(tried: Sequence[RunRecord], used: Sequence[RunRecord] = ()) -> Table:
     data = pd.DataFrame(rows, columns=["method", "what was changed", "used", "bACC (%)", "model bias"])
     return Table(
         data.set_index("method").rename_axis(index=None, columns="method"),
-        "How the settings were chosen: what was tried, and accuracy and bias on held-out training digits, never on "
-        f"test digits. {_what_is_shown(tried)} {captions.origin(tried)}",
+        "How the settings were chosen: what was tried, and accuracy and bias on held-out training images, never on "
+        f"test images. {_what_is_shown(tried)} {captions.origin(tried)}",
         words=("what was changed",),
     )
 
@@ -354,7 +354,10 @@ def _given(record: RunRecord) -> dict[str, Any]:
 
 
 def _but_length(record: RunRecord) -> dict[str, Any]:
-    return {name: value for name, value in _given(record).items() if name != "epochs"}
+    """What was chosen besides the number of epochs; `start` as a share of them."""
+    given = _given(record)
+    epochs = given.pop("epochs")
+    return given | ({"start": round(given["start"] / epochs, 2)} if "start" in given else {})
 
 
 def _common(options: Sequence[dict[str, Any]]) -> dict[str, Any]:
