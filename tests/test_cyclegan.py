@@ -8,7 +8,7 @@ from torch import nn
 
 from aeda_core.errors import Problem
 from aeda_core.methods import METHODS, Plan, cyclegan
-from aeda_core.methods.cyclegan import CycleGAN, Generator, Translation, discriminator
+from aeda_core.methods.cyclegan import CycleGAN, Generator, Settings, Translation, discriminator
 from aeda_core.models import pixels, target_loss
 
 QUICK = {"gan_epochs": 1, "gan_width": 4, "gan_blocks": 1}
@@ -26,9 +26,12 @@ def start(make_model, biased_images):
 
 
 @pytest.fixture
-def translation():
-    def make(seed=0):
-        return Translation(4, 1, "fp32", torch.device("cpu"), seed)
+def translation(biased_images):
+    """About to be trained, from ten red images to twenty blue ones and back, by whatever colours they really have."""
+
+    def make(seed=0, **settings):
+        domains = list(biased_images.images[:30].split([10, 20]))
+        return Translation(Settings(**QUICK | settings), domains, "fp32", seed)
 
     return make
 
@@ -60,28 +63,37 @@ class TestLosses:
 
     @pytest.fixture
     def by_constants(self, translation):
-        made = translation()
-        made.generators = nn.ModuleList([Plus(0.1), Plus(-0.3)])
-        made.discriminators = nn.ModuleList([Mean(), Mean()])
-        return made
+        def make(**settings):
+            made = translation(**settings)
+            made.generators = nn.ModuleList([Plus(0.1), Plus(-0.3)])
+            made.discriminators = nn.ModuleList([Mean(), Mean()])
+            return made
+
+        return make
 
     def test_of_the_generators(self, by_constants):
         """Painted in 0 are −0.4 + 0.1 = −0.3, in 1 0.2 − 0.3 = −0.1: adversarial 1.3² + 1.1² = 2.9. There and back is
         off by 0.2 either way: 10 · 0.4. Painted in their own value, images are off by 0.1 and 0.3: 5 · 0.4."""
-        loss, painted = by_constants.generator_loss([plain(0.2, 2), plain(-0.4, 3)])
+        loss, painted = by_constants().generator_loss([plain(0.2, 2), plain(-0.4, 3)])
         assert loss.item() == pytest.approx(1.69 + 1.21 + 10 * 0.4 + 5 * 0.4, rel=1e-5)
         torch.testing.assert_close(painted[0], plain(-0.3, 3))
         torch.testing.assert_close(painted[1], plain(-0.1, 2))
 
+    def test_of_the_generators_without_identity(self, by_constants):
+        """The same less the last term, and the images that have the bias value already are not even painted."""
+        loss, painted = by_constants(gan_identity=0).generator_loss([plain(0.2, 2), plain(-0.4, 3)])
+        assert loss.item() == pytest.approx(1.69 + 1.21 + 10 * 0.4, rel=1e-5)
+        torch.testing.assert_close(painted[0], plain(-0.3, 3))
+
     def test_of_the_discriminators(self, by_constants):
         """Half of (1 − 0.2)² + 0.7², and half of (1 + 0.4)² + 0.1²: real images are to answer 1, painted ones 0."""
         real, painted = [plain(0.2, 2), plain(-0.4, 2)], [plain(0.7, 2), plain(0.1, 2)]
-        loss = by_constants.discriminator_loss(real, painted)
+        loss = by_constants().discriminator_loss(real, painted)
         assert loss.item() == pytest.approx((0.64 + 0.49) / 2 + (1.96 + 0.01) / 2, rel=1e-5)
 
 
 class TestTraining:
-    def test_learning_rate_is_halfway_constant_and_then_falls_to_0(self, translation, biased_images, monkeypatch):
+    def test_learning_rate_is_halfway_constant_and_then_falls_to_0(self, translation, monkeypatch):
         rates, step = [], cyclegan._step
 
         def spy(optimiser, *rest):
@@ -89,8 +101,7 @@ class TestTraining:
             step(optimiser, *rest)
 
         monkeypatch.setattr(cyclegan, "_step", spy)
-        images = biased_images.images
-        translation().train([images[:10], images[10:30]], epochs=2, batch_size=5)
+        translation(gan_epochs=2, gan_batch_size=5).train()
         expected = [1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
         assert rates[0::2] == pytest.approx(expected)  # of the generators
         assert rates[1::2] == pytest.approx(expected)  # of the discriminators
@@ -101,10 +112,10 @@ class TestTraining:
         assert sorted(order[:4].tolist()) == sorted(order[4:8].tolist()) == [0, 1, 2, 3]
         assert len(set(order[8:].tolist())) == 2
 
-    def test_all_four_networks_learn(self, translation, biased_images):
+    def test_all_four_networks_learn(self, translation):
         made = translation()
         before = [p.clone() for p in (*made.generators.parameters(), *made.discriminators.parameters())]
-        made.train([biased_images.images[:16], biased_images.images[16:32]], epochs=1, batch_size=16)
+        made.train()
         after = (*made.generators.parameters(), *made.discriminators.parameters())
         changed = [not torch.equal(a, b) for a, b in zip(before, after, strict=True) if a.ndim == 4]
         assert all(changed)
@@ -112,8 +123,36 @@ class TestTraining:
     @pytest.mark.parametrize("size", [8, 9, 13, 28, 48])
     def test_translations_are_as_large_as_their_originals(self, size):
         images = torch.zeros(2, 3, size, size + 1)
-        assert Generator(2, 1)(images).shape == images.shape
-        assert discriminator(2)(images).ndim == 4
+        assert Generator(2, 1, residual=False)(images).shape == images.shape
+
+    def test_a_residual_generator_that_paints_nothing_leaves_the_image(self):
+        """One that is not has then painted grey."""
+        images = torch.rand(2, 3, 9, 9) * 2 - 1
+        for residual, expected in [(True, images), (False, torch.zeros_like(images))]:
+            generator = Generator(2, 1, residual)
+            for parameter in generator.enlarge[-1].parameters():
+                nn.init.zeros_(parameter)
+            assert torch.equal(generator(images), expected)
+
+    def test_what_is_painted_too_bright_is_white(self, translation):
+        """A change that is added may leave the range; grey levels are cut off there and do not begin anew at black."""
+        made = translation()
+        made.generators = nn.ModuleList([Plus(0.1), Plus(-3.0)])
+        images = torch.tensor([0, 100, 250], dtype=torch.uint8).view(1, 3, 1, 1).repeat(1, 1, 8, 8)
+        assert made(images, 0)[0, :, 0, 0].tolist() == [13, 113, 255]  # 0.1 of 127.5 is 12.75
+        assert made(images, 1)[0, :, 0, 0].tolist() == [0, 0, 0]
+
+    @pytest.mark.parametrize(("size", "patch"), [(8, 10), (28, 22), (48, 46), (128, 46)])
+    def test_discriminators_look_at_patches(self, size, patch):
+        """As large as said: the pixels that an answer in the middle depends on. Without instance normalisation,
+        through which everything depends a little on everything."""
+        judge = nn.Sequential(*(x for x in discriminator(size, 2) if not isinstance(x, nn.InstanceNorm2d)))
+        images = torch.rand(1, 3, 256, 256).requires_grad_()
+        answers = judge(images)
+        answers[0, 0, answers.shape[2] // 2, answers.shape[3] // 2].backward()
+        rows = images.grad.abs().sum((0, 1, 3)).nonzero()
+        assert len(rows) == patch
+        assert discriminator(size, 2)(images[..., :size, :size]).shape[1] == 1
 
 
 def test_pool_shows_earlier_images_and_loses_none():
@@ -196,7 +235,9 @@ class TestSeed:
         """`seed` draws the classifier; the translators' weights come of another draw, and differ from seed to seed."""
         drawn = [next(translation(seed).generators[0].parameters()).flatten() for seed in (0, 1)]
         torch.manual_seed(0)
-        by_seed = next(nn.ModuleList(Generator(4, 1) for _ in range(2)).apply(cyclegan._draw_weights).parameters())
+        by_seed = next(
+            nn.ModuleList(Generator(4, 1, False) for _ in range(2)).apply(cyclegan._draw_weights).parameters()
+        )
         for a, b in [(drawn[0], by_seed.flatten()), (drawn[0], drawn[1])]:
             assert abs(torch.corrcoef(torch.stack([a, b]))[0, 1]) < 0.3
 
@@ -219,9 +260,13 @@ class TestRefusals:
         with refused(Problem, "7×12", "8×8"):
             start(dataclasses.replace(biased_images, images=biased_images.images[:, :, :7]))
 
+    def test_a_loss_that_weighs_less_than_nothing(self, start, refused):
+        with refused(ValueError, "gan_identity is -1"):
+            start(gan_identity=-1)
+
     @pytest.mark.parametrize("name", ["gan_epochs", "gan_batch_size", "gan_width", "gan_blocks"])
     def test_an_option_below_1(self, start, refused, name):
-        with refused(ValueError, f"{name}=0"):
+        with refused(ValueError, f"{name} is 0"):
             start(**{name: 0})
 
 

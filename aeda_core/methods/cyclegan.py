@@ -8,6 +8,7 @@ together with the bias value, as in C-MNIST, they may change both.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +20,8 @@ from aeda_core.methods.aeda import AEDA
 from aeda_core.methods.learner import Plan
 from aeda_core.models import Classifier, in_chunks, pixels
 
-CYCLE, IDENTITY = 10.0, 5.0
-"""Weights of the two L1 losses beside the adversarial one [Zhu et al.]."""
+CYCLE = 10.0
+"""Weight of the cycle loss beside the adversarial one [Zhu et al.]."""
 LEARNING_RATE, BETAS = 2e-4, (0.5, 0.999)
 """Of Adam [Zhu et al.]; the rate is constant for the first half of the steps and then falls along a line to 0."""
 POOL = 50
@@ -29,35 +30,46 @@ SMALLEST = 8
 """Height and width that the networks need at least."""
 
 
-class CycleGAN(AEDA):
-    """`cyclegan`: the examples are translations to the other bias value, made once, beforehand; then Eq. (4).
+@dataclass(frozen=True)
+class Settings:
+    """How the translation is learned.
 
-    gan_epochs:     passes over the images of the more frequent bias value that train the generators
-    gan_batch_size: images of each bias value in a step
-    gan_width:      channels of the outermost convolutions; Zhu et al. have 64
+    gan_epochs:     passes over the images of the more frequent bias value
+    gan_batch_size: images of each bias value in a step; Zhu et al. have 1
+    gan_identity:   weight of the loss that keeps images as they are which have the bias value already. Zhu et al. use 5
+                    where colours are to stay, and otherwise 0, which leaves a generator freer to change things
+    gan_residual:   whether a generator paints a change, which is added to the image, and not the whole image as in
+                    Zhu et al.: after a short training those are still blurred
+    gan_width:      channels of a generator's outermost convolutions, and half of those of a discriminator's; Zhu et al.
+                    have 64 in both
     gan_blocks:     residual blocks of a generator; Zhu et al. have 6 for images of 128×128 pixels
     """
 
-    def __init__(
-        self,
-        model: Classifier,
-        data: BiasedImages,
-        plan: Plan,
-        seed: int,
-        gan_epochs: int = 4,
-        gan_batch_size: int = 16,
-        gan_width: int = 16,
-        gan_blocks: int = 4,
-    ) -> None:
-        if min(gan_epochs, gan_batch_size, gan_width, gan_blocks) < 1:
-            raise ValueError(
-                f"gan_epochs={gan_epochs}, gan_batch_size={gan_batch_size}, gan_width={gan_width}, "
-                f"gan_blocks={gan_blocks}: all are at least 1."
-            )
+    gan_epochs: int = 4
+    gan_batch_size: int = 16
+    gan_identity: float = 5.0
+    gan_residual: bool = False
+    gan_width: int = 16
+    gan_blocks: int = 4
+
+    def __post_init__(self) -> None:
+        for name in ("gan_epochs", "gan_batch_size", "gan_width", "gan_blocks"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it is at least 1.")
+        if not self.gan_identity >= 0:
+            raise ValueError(f"gan_identity is {self.gan_identity}; a loss weighs 0 or more.")
+
+
+class CycleGAN(AEDA):
+    """`cyclegan`: the examples are translations to the other bias value, made once, beforehand; then Eq. (4).
+
+    `options` are those of `Settings`. Raises Problem where there is no pair of bias values to translate between.
+    """
+
+    def __init__(self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, **options: object) -> None:
+        self.settings, self.seed = Settings(**options), seed
         _require_two_domains(data)
         super().__init__(model, data, plan, seed)
-        self.gan_epochs, self.gan_batch_size = gan_epochs, gan_batch_size
-        self.gan_width, self.gan_blocks, self.seed = gan_width, gan_blocks, seed
 
     def epoch(self, number: int) -> Tensor:
         if not self.has_examples:
@@ -65,12 +77,13 @@ class CycleGAN(AEDA):
         return super().epoch(number)
 
     def translate_all(self) -> None:
-        """Train the generators, and give every training image its example."""
+        """Learn the translation, and give every training image its example."""
         of_value = [(self.data.bias == value).nonzero().flatten() for value in (0, 1)]
-        translation = Translation(self.gan_width, self.gan_blocks, self.model.precision, self.learner.device, self.seed)
-        translation.train([self.data.images[index] for index in of_value], self.gan_epochs, self.gan_batch_size)
+        domains = [self.data.images[index] for index in of_value]
+        translation = Translation(self.settings, domains, self.model.precision, self.seed)
+        translation.train()
         for value, index in enumerate(of_value):
-            self.examples[index] = translation(self.data.images[index], 1 - value)
+            self.examples[index] = translation(domains[value], 1 - value)
         self.has_examples = True
 
 
@@ -96,34 +109,40 @@ def _require_two_domains(data: BiasedImages) -> None:
 class Translation:
     """For each of two bias values, a generator that paints it and a discriminator that knows it.
 
+    domains:   the images of bias value 0 and those of 1, uint8 (N, 3, H, W), not equally many
     precision: as in `models.Classifier`
-    seed:      decides everything that is drawn, and nothing that is drawn here is drawn elsewhere
+    seed:      decides everything that is drawn
     """
 
-    def __init__(self, width: int, blocks: int, precision: str, device: torch.device, seed: int) -> None:
+    def __init__(self, settings: Settings, domains: list[Tensor], precision: str, seed: int) -> None:
+        self.settings, self.domains, self.precision = settings, domains, precision
+        self.device = domains[0].device
         # `seed` itself has drawn the classifier and draws its batches
         own_seed = int(torch.randint(2**31, (), generator=torch.Generator().manual_seed(seed)))
+        self.generator = torch.Generator().manual_seed(own_seed)
+        size, width = min(domains[0].shape[-2:]), settings.gan_width
         with torch.random.fork_rng():
             torch.manual_seed(own_seed)
-            self.generators = nn.ModuleList(Generator(width, blocks) for _ in range(2))
-            self.discriminators = nn.ModuleList(discriminator(width) for _ in range(2))
-            for network in (self.generators, self.discriminators):
-                network.apply(_draw_weights).to(device, memory_format=torch.channels_last)
-        self.generator = torch.Generator().manual_seed(own_seed)
-        self.device, self.precision = device, precision
+            self.generators = nn.ModuleList(
+                Generator(width, settings.gan_blocks, settings.gan_residual) for _ in domains
+            )
+            self.discriminators = nn.ModuleList(discriminator(size, 2 * width) for _ in domains)
+            for networks in (self.generators, self.discriminators):
+                networks.apply(_draw_weights).to(self.device, memory_format=torch.channels_last)
 
     def __call__(self, images: Tensor, value: int) -> Tensor:
         """uint8 images (N, 3, H, W) translated to bias value `value`, uint8."""
 
         def paint(x: Tensor) -> Tensor:
             painted = self._run(self.generators[value], x * 2 - 1)
-            return ((painted + 1) * 127.5).round().to(torch.uint8)
+            return ((painted.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
         return in_chunks(paint, images)
 
-    def train(self, domains: list[Tensor], epochs: int, batch_size: int) -> None:
-        """`epochs` passes over the larger of the two `domains`: images of bias value 0 and of 1, uint8 (N, 3, H, W)."""
-        longest = max(map(len, domains))
+    def train(self) -> None:
+        """The generators and the discriminators in turns, a step each."""
+        epochs, batch_size = self.settings.gan_epochs, self.settings.gan_batch_size
+        longest = max(map(len, self.domains))
         steps = epochs * math.ceil(longest / batch_size)
         networks = (self.generators, self.discriminators)
         optimisers = [torch.optim.Adam(part.parameters(), lr=LEARNING_RATE, betas=BETAS) for part in networks]
@@ -131,11 +150,11 @@ class Translation:
             torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1, 2 - 2 * step / steps))
             for optimiser in optimisers
         ]
-        pools = [_Pool(self.generator) for _ in domains]
+        pools = [_Pool(self.generator) for _ in self.domains]
         for _ in range(epochs):
-            orders = [self._order(len(images), longest).split(batch_size) for images in domains]
+            orders = [self._order(len(images), longest).split(batch_size) for images in self.domains]
             for batch in zip(*orders, strict=True):
-                real = [pixels(images[index]) * 2 - 1 for images, index in zip(domains, batch, strict=True)]
+                real = [pixels(images[index]) * 2 - 1 for images, index in zip(self.domains, batch, strict=True)]
                 self.discriminators.requires_grad_(False)
                 loss, painted = self.generator_loss(real)
                 _step(optimisers[0], schedules[0], loss)
@@ -146,14 +165,16 @@ class Translation:
     def generator_loss(self, real: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Least-squares adversarial loss, cycle consistency and identity for images in [-1, 1] of bias values 0 and 1;
         with them, for each bias value, what was painted in it from the other's images."""
-        losses, painted = [], []
+        losses, painted, keeping = [], [], self.settings.gan_identity
         for value, other in ((0, 1), (1, 0)):
-            both = self._run(self.generators[value], torch.cat([real[other], real[value]]))
-            translated, same = both.split([len(real[other]), len(real[value])])
+            given = torch.cat([real[other], real[value]]) if keeping else real[other]
+            translated, same = self._run(self.generators[value], given).tensor_split([len(real[other])])
             verdict = self._run(self.discriminators[value], translated)
             back = self._run(self.generators[other], translated)
             losses.append(F.mse_loss(verdict, torch.ones_like(verdict)))
-            losses.append(CYCLE * F.l1_loss(back, real[other]) + IDENTITY * F.l1_loss(same, real[value]))
+            losses.append(CYCLE * F.l1_loss(back, real[other]))
+            if keeping:
+                losses.append(keeping * F.l1_loss(same, real[value]))
             painted.append(translated)
         return torch.stack(losses).sum(), painted
 
@@ -209,8 +230,9 @@ class Generator(nn.Module):
     That of Zhu et al., made small, and enlarging by nearest neighbours and a convolution in place of a transposed one.
     """
 
-    def __init__(self, width: int, blocks: int) -> None:
+    def __init__(self, width: int, blocks: int, residual: bool) -> None:
         super().__init__()
+        self.residual = residual
         self.reduce = nn.Sequential(
             *_convolution(3, width, 7),
             *_convolution(width, 2 * width, 3, stride=2),
@@ -223,24 +245,29 @@ class Generator(nn.Module):
         self.enlarge = nn.Sequential(
             nn.Upsample(scale_factor=2), *_convolution(4 * width, 2 * width, 3),
             nn.Upsample(scale_factor=2), *_convolution(2 * width, width, 3),
-            nn.Conv2d(width, 3, 7, padding=3, padding_mode="reflect"), nn.Tanh(),
+            nn.Conv2d(width, 3, 7, padding=3, padding_mode="reflect"),
         )  # fmt: skip
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.reduce(images)
         for block in self.blocks:
             x = x + block(x)
-        return self.enlarge(x)[..., : images.shape[-2], : images.shape[-1]]  # sides that 4 does not divide grew
+        painted = self.enlarge(x)[..., : images.shape[-2], : images.shape[-1]]  # sides that 4 does not divide grew
+        # no bounds on the sum: at them no gradient would come back, and the discriminator learns them
+        return images + painted if self.residual else torch.tanh(painted)
 
 
-def discriminator(width: int) -> nn.Sequential:
-    """Images (N, 3, H, W) in [-1, 1] → (N, 1, h, w): for each patch of 22×22 pixels, whether it looks real; the
-    PatchGAN of Zhu et al. with fewer layers, for theirs looks at 70×70."""
-    return nn.Sequential(
-        nn.Conv2d(3, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2),
-        nn.Conv2d(width, 2 * width, 4, stride=2, padding=1), nn.InstanceNorm2d(2 * width), nn.LeakyReLU(0.2),
-        nn.Conv2d(2 * width, 1, 4, padding=1),
-    )  # fmt: skip
+def discriminator(size: int, width: int) -> nn.Sequential:
+    """Images (N, 3, H, W) in [-1, 1] → (N, 1, h, w): for each patch, whether it looks real.
+
+    The PatchGAN of Zhu et al.: it halves the image three times, or as often as leaves at least 4 of `size` pixels. Its
+    patches have 22 pixels a side where it halves twice (28×28), 46 where it halves three times (48×48).
+    """
+    layers = [nn.Conv2d(3, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+    for _ in range(min(3, int(math.log2(size)) - 2) - 1):
+        layers += [nn.Conv2d(width, 2 * width, 4, stride=2, padding=1), nn.InstanceNorm2d(2 * width), nn.LeakyReLU(0.2)]
+        width *= 2
+    return nn.Sequential(*layers, nn.Conv2d(width, 1, 4, padding=1))
 
 
 def _convolution(inputs: int, outputs: int, size: int, stride: int = 1) -> list[nn.Module]:
