@@ -102,11 +102,9 @@ class AEDAPre(AEDA):
         source_radius: float = 0.0,
         **options: object,
     ) -> None:
-        if source_radius < 0:
-            raise ValueError(f"source_radius is {source_radius}; the radius of adversarial training is 0 or more.")
         super().__init__(model, data, plan, seed, **options)
-        self.source_plan = replace(plan, epochs=source_epochs)
-        self.source_radius, self.seed = source_radius, seed
+        self.source_plan, self.hardening = replace(plan, epochs=source_epochs), hardening(self.attack, source_radius)
+        self.seed = seed
 
     def epoch(self, number: int) -> Tensor:
         if not self.has_examples:
@@ -114,15 +112,19 @@ class AEDAPre(AEDA):
         return super().epoch(number)
 
     def train_source(self) -> Classifier:
-        return trained_source(self.model, self.data, self.source_plan, self.seed, self.attack, self.source_radius)
+        return trained_source(self.model, self.data, self.source_plan, self.seed, self.hardening)
+
+
+def hardening(attack: Attack, radius: float) -> Attack | None:
+    """What a source has to withstand to be robust to `attack` within `radius`; None where that is 0."""
+    return replace(attack.within(radius), lambda_=1.0) if radius else None
 
 
 def trained_source(
-    model: Classifier, data: BiasedImages, plan: Plan, seed: int, attack: Attack, radius: float
+    model: Classifier, data: BiasedImages, plan: Plan, seed: int, attack: Attack | None = None
 ) -> Classifier:
-    """A trained Source with the network of `model`, not its weights; robust to `attack` within `radius` if above 0."""
-    hardening = replace(attack.within(radius), lambda_=1.0) if radius else None
-    source = Source(redrawn(model, seed), data, plan, seed, hardening)
+    """A trained Source with the network of `model`, not its weights, robust to `attack`."""
+    source = Source(redrawn(model, seed), data, plan, seed, attack)
     for number in range(1, plan.epochs + 1):
         source.epoch(number)
     return source.learner.averaged.module

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from aeda_core.attack import Attack
 from aeda_core.datasets.base import BiasedImages
-from aeda_core.methods.aeda import trained_source
+from aeda_core.methods.aeda import hardening, trained_source
 from aeda_core.methods.learner import Plan
 from aeda_core.methods.original import Original
 from aeda_core.models import Classifier, target_loss
@@ -44,15 +44,15 @@ class AdversarialSwitch(HardSwitch):
     ) -> None:
         super().__init__(model, data, plan, seed)
         self.attack = Attack(**{**options, "lambda_": 1.0})
-        self.source_epochs, self.source_radius, self.seed = source_epochs, source_radius, seed
+        self.source_plan, self.hardening = replace(plan, epochs=source_epochs), hardening(self.attack, source_radius)
+        self.seed = seed
         self.examples: Tensor | None = None
 
     def epoch(self, number: int) -> Tensor:
         if self.examples is None:
             # the task that is trained here is the one whose head a Source is attacked by
             both = replace(self.data, bias=self.data.targets, bias_names=self.data.target_names)
-            plan = replace(self.plan, epochs=self.source_epochs)
-            source = trained_source(self.model, both, plan, self.seed, self.attack, self.source_radius)
+            source = trained_source(self.model, both, self.source_plan, self.seed, self.hardening)
             self.examples = self.attack.on_uint8(source, both.images, 1 - both.bias, both.targets)
         return super().epoch(number)
 
