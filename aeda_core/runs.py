@@ -140,7 +140,8 @@ def execute(spec: RunSpec, data_root: str = "", ticks: str | None = None) -> Run
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         torch.set_num_threads(1)
-    began, cpu_began = time.perf_counter(), time.process_time()
+    checkpoint = CHECKPOINTS / f"{spec.id}.pt"
+    cost = _Cost(checkpoint)
     commit()  # looked up now and remembered: the code that runs is the code as it is at the start
     splits = _splits(json.dumps(spec.data), data_root)
     held_out, test = splits.validation.to(device), getattr(splits, spec.tested_on).to(device)
@@ -153,18 +154,36 @@ def execute(spec: RunSpec, data_root: str = "", ticks: str | None = None) -> Run
             method = METHODS[spec.method](
                 model, splits.training.to(device), Plan(**spec.plan), spec.seed, **spec.options
             )
-            checkpoint = CHECKPOINTS / f"{spec.id}.pt"
-            classifier, outcome["epochs"] = train(method, held_out, checkpoint, functools.partial(_tick, ticks))
+            classifier, outcome["epochs"] = train(method, held_out, checkpoint, lambda: (cost.keep(), _tick(ticks)))
         predicted = metrics.predicted(classifier, test)
         outcome["confusion"] = metrics.count(test, predicted).tolist()
         if test.targets.ndim == 2:
             outcome["bootstrap"] = metrics.bootstrap(test, predicted)
     except EmptyGroup as reason:
         outcome["refused"] = str(reason)
-    record = RunRecord(spec=spec, provenance=_provenance(device, began, cpu_began, splits.source), **outcome)
+    record = RunRecord(spec=spec, provenance=_provenance(device, cost, splits.source), **outcome)
     write_atomically(spec.path, record.model_dump_json(indent=None, exclude_none=True) + "\n")
-    (CHECKPOINTS / f"{spec.id}.pt").unlink(missing_ok=True)
+    checkpoint.unlink(missing_ok=True)
+    cost.path.unlink(missing_ok=True)
     return record
+
+
+class _Cost:
+    """What a run took so far, in this sitting and in those before it, whose sum lies beside the checkpoint."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        self.path = checkpoint.with_suffix(".cost")
+        self.began, self.cpu_began = time.perf_counter(), time.process_time()
+        self.before = json.loads(self.path.read_text()) if checkpoint.exists() and self.path.exists() else [0.0, 0.0]
+
+    @property
+    def total(self) -> list[float]:
+        """Seconds by the clock, and of the processor."""
+        now = (time.perf_counter() - self.began, time.process_time() - self.cpu_began)
+        return [round(before + seconds, 1) for before, seconds in zip(self.before, now, strict=True)]
+
+    def keep(self) -> None:
+        write_atomically(self.path, json.dumps(self.total))
 
 
 def recorded(spec: RunSpec) -> RunRecord | None:
@@ -257,7 +276,8 @@ def write_atomically(path: Path, text: str) -> None:
     os.replace(partial, path)
 
 
-def _provenance(device: torch.device, began: float, cpu_began: float, source: str) -> dict[str, Any]:
+def _provenance(device: torch.device, cost: _Cost, source: str) -> dict[str, Any]:
+    seconds, cpu_seconds = cost.total
     cuda = device.type == "cuda"
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -266,8 +286,8 @@ def _provenance(device: torch.device, began: float, cpu_began: float, source: st
         "device": torch.cuda.get_device_name() if cuda else f"{_cpu_name()}, 1 thread",
         "python": platform.python_version(),
         "packages": {name: version(name) for name in ("torch", "torchvision", "numpy")},
-        "seconds": round(time.perf_counter() - began, 1),
-        "cpu_seconds": round(time.process_time() - cpu_began, 1),  # what it costs, whatever else the machine did
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,  # what it costs, whatever else the machine did
         "peak_memory_mb": (
             torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         )

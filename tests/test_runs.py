@@ -136,7 +136,12 @@ def test_killed_anywhere_nothing_is_lost(own_runs):
     assert not list(own_runs.rglob("*.json"))
     (checkpoint,) = (own_runs / "checkpoints").glob("*.pt")
 
+    spent = checkpoint.with_suffix(".cost")
+    assert min(json.loads(spent.read_text())) > 0
+    spent.write_text("[1000.0, 2000.0]")  # as if that epoch had taken long
+
     resumed = runs.execute(spec, "embedded")
-    assert not checkpoint.exists()
+    assert 1000 < resumed.provenance["seconds"] < 2000 < resumed.provenance["cpu_seconds"]
+    assert not checkpoint.exists() and not spent.exists()
     spec.path.unlink()
     assert result(runs.execute(spec, "embedded")) == result(resumed)
