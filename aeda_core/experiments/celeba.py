@@ -38,11 +38,11 @@ ONLINE = ("aeda_pre", "aeda_once", "aeda_online", "aeda_robust")
 
 TUNING: dict[str, tuple[dict[str, Any], ...]] = {
     "adversarial_debiasing": (
+        {"strength": 0.03},
         {"strength": 0.1},
         {"strength": 0.3},
-        {"strength": 1.0},
+        {"strength": 0.1, "adversary_hidden": 0},
         {"strength": 0.3, "adversary_hidden": 0},
-        {"strength": 1.0, "adversary_hidden": 0},
     ),
     "aeda_robust_per_batch": (
         {"epsilon": 0.04, "step_size": 0.027},
@@ -115,7 +115,7 @@ class CelebAParameters(Parameters):
     bias_learning_rate: float = Field(1e-3, gt=0)
     source_epochs: int = Field(7, ge=1)
     stopped_at: float = Field(2 / 3, gt=0, le=1, description="share of the epochs after which Fig. 10(b) stops")
-    strength: float = Field(1.0, ge=0)
+    strength: float = Field(0.1, ge=0)
     adversary_rate: float = Field(1e-3, gt=0)
     adversary_hidden: int = Field(256, ge=0)
     gan_epochs: int = Field(4, ge=1)
