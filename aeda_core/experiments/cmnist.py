@@ -18,7 +18,6 @@ METHODS = (
     "undersampling",
     "reweighting",
     "adversarial_debiasing",
-    "cyclegan",
     "aeda_pre",
     "aeda_once",
     "aeda_online",
