@@ -79,8 +79,8 @@ def small_cnn(n_targets: int = 10, width: int = 32, n_features: int = 128, **cla
 def vgg16(
     n_targets: int, size: int, width: float = 1.0, n_features: int = 256, weights: str = "", **classifier: object
 ) -> Classifier:
-    """The classifier for faces: VGG-16 [Simonyan and Zisserman 2015] without batch normalisation (Sec. 4.3), and without
-    its fifth pooling, which would leave little of images so much smaller than 224 pixels (assumption: face-network).
+    """The classifier for faces: VGG-16 [Simonyan and Zisserman 2015] without batch normalisation (Sec. 4.3), and
+    without its fifth pooling, which would leave little of images this small (assumption: face-network).
 
     size:       height and width of the images, at least 16
     width:      share of the channels that each convolution keeps; 1 is VGG-16 itself

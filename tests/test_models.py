@@ -72,7 +72,7 @@ class TestVGG16:
         assert (target.shape, bias.shape) == ((3, 17), (3, 2))
 
     def test_refuses_faces_that_it_would_halve_to_nothing(self):
-        with pytest.raises(ValueError, match="size is 15; .* at least 16 pixels"):
+        with pytest.raises(ValueError, match=r"size is 15; .* at least 16 pixels"):
             models.vgg16(17, size=15)
 
     def test_starts_from_weights_in_a_file_that_its_name_vouches_for(self, tmp_path, monkeypatch):

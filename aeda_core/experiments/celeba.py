@@ -31,9 +31,6 @@ METHODS = (
 BEFORE_AND_AFTER = ("original", "aeda_robust", "aeda_robust_per_batch")
 """The methods of chapter 08."""
 
-ONLINE = ("aeda_pre", "aeda_once", "aeda_online", "aeda_robust")
-"""The methods of Fig. 10(a)."""
-
 TUNING: dict[str, tuple[dict[str, Any], ...]] = {
     "adversarial_debiasing": (
         {"strength": 0.03},
@@ -105,7 +102,6 @@ class CelebAParameters(Parameters):
     bias_epochs: int = Field(1, ge=1)
     bias_learning_rate: float = Field(1e-3, gt=0)
     source_epochs: int = Field(7, ge=1)
-    stopped_at: float = Field(2 / 3, gt=0, le=1, description="share of the epochs after which Fig. 10(b) stops")
     strength: float = Field(0.1, ge=0)
     adversary_rate: float = Field(1e-3, gt=0)
     adversary_hidden: int = Field(256, ge=0)
@@ -165,21 +161,6 @@ def specs(p: CelebAParameters, methods: tuple[str, ...] = METHODS, folds: Iterab
 def records(p: CelebAParameters, methods: tuple[str, ...] = METHODS) -> list[RunRecord]:
     """The chapters' records: looked up, and where `p` is live trained if they are missing."""
     return runs.run_all(specs(p, methods), live=p.live, data_root=p.data_root)
-
-
-def online_specs(p: CelebAParameters) -> list[RunSpec]:
-    """The runs of Fig. 10(a) and 10(b): ONLINE, and aeda_robust with its attack stopped after two thirds of the
-    epochs, which is where the paper's 40th stands."""
-    stopped = [
-        spec.model_copy(update={"options": {**spec.options, "stop": max(1, round(p.epochs * p.stopped_at))}})
-        for spec in specs(p, ("aeda_robust",))
-    ]
-    return [*specs(p, ONLINE), *stopped]
-
-
-def online(p: CelebAParameters) -> list[RunRecord]:
-    """The records of `online_specs`."""
-    return runs.run_all(online_specs(p), live=p.live, data_root=p.data_root)
 
 
 def recorded() -> list[RunRecord]:
