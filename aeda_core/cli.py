@@ -54,7 +54,12 @@ def run(
     (chosen,) = _chapters([chapter], set_).values()
     parameters = _parameters(chosen, profile, data, set_)
     parameters = parameters.model_copy(update={"seeds": seed + 1})
-    spec = next(s for s in chosen.specs(parameters) if s.method == method and s.seed == seed)
+    found = [spec for spec in chosen.specs(parameters) if spec.method == method and spec.seed == seed]
+    if not found:
+        raise ParameterError(
+            f"chapter '{chapter}' has no run of {method} with seed {seed}; it asks for others or none."
+        )
+    spec = found[0]
     (record,) = runs.run_all([spec], live=parameters.live, data_root=data)
     out.print(record.refused or f"bACC {record.bacc:.2f} %, model bias {record.bias:.2f}")
     out.print(f"{spec.path.relative_to(PROJECT)}")

@@ -1,0 +1,91 @@
+"""A figure with a slider that works in a page by itself: no server, nothing loaded, and without a script one frame."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aeda_core.report import captions
+from aeda_core.report.look import BLUE, Figure
+
+CSS = """
+.aeda-slider:not([hidden]) { display: grid; grid-template-columns: auto 1fr; gap: 0.2rem 1rem; align-items: center; }
+.aeda-slider label { min-width: 4.6em; font-variant-numeric: tabular-nums; }
+.aeda-slider input { width: 100%; min-height: 2rem; cursor: pointer; }
+.aeda-slider output { grid-column: 1 / -1; min-height: 3.2em; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
+"""
+
+SCRIPT = """
+(function () {
+  const figure = document.getElementById("FIGURE");
+  const control = figure.querySelector(".aeda-slider");
+  const slider = control.querySelector("input");
+  const labels = JSON.parse(control.dataset.labels), says = JSON.parse(control.dataset.says);
+  function show() {
+    for (const frame of figure.querySelectorAll("[data-frame]"))
+      frame.style.display = frame.dataset.frame === slider.value ? "" : "none";
+    control.querySelector("label b").textContent = labels[slider.value];
+    control.querySelector("output").textContent = says[slider.value];
+    slider.setAttribute("aria-valuetext", labels[slider.value]);
+  }
+  slider.addEventListener("input", show);
+  control.hidden = false;
+  show();
+})();
+"""
+
+
+@dataclass(frozen=True)
+class Slider(Figure):
+    """A Figure whose `svg` has a frame for each position of a slider (`with_frames`); `png` shows the first one seen.
+
+    quantity: what the slider sets
+    labels:   its value at each position
+    says:     a sentence for each position, read out as the slider moves
+    initial:  the position that is seen first, and without a script the only one
+    """
+
+    quantity: str
+    labels: Sequence[str]
+    says: Sequence[str]
+    initial: int
+
+    @property
+    def id(self) -> str:
+        """Of the figure on the page; two figures with different pictures never share one."""
+        return f"slider-{hashlib.sha256(self.svg.encode()).hexdigest()[:8]}"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        bundle = super()._repr_mimebundle_(include, exclude)
+        page = bundle["text/html"].replace("<figure ", f'<figure id="{self.id}" ', 1)
+        page = page.replace("<figcaption>", f"{self._control()}\n<figcaption>", 1)
+        script = SCRIPT.replace("FIGURE", self.id)
+        return bundle | {"text/html": f"{page}\n<style>{CSS}</style>\n<script>{script}</script>"}
+
+    def _control(self) -> str:
+        """The slider, hidden until the script that it needs runs; and a sentence for where none does."""
+        labels, says = (html.escape(json.dumps(list(each), ensure_ascii=False)) for each in (self.labels, self.says))
+        said = captions.for_html(self.says[self.initial])
+        return (
+            f'<div class="aeda-slider" data-labels="{labels}" data-says="{says}" hidden>\n'
+            f'<label for="{self.id}-input">{self.quantity} = <b>{self.labels[self.initial]}</b></label>\n'
+            f'<input type="range" id="{self.id}-input" min="0" max="{len(self.says) - 1}" step="1" '
+            f'value="{self.initial}" autocomplete="off" style="accent-color: {BLUE}">\n'
+            f'<output for="{self.id}-input" aria-live="polite">{said}</output>\n</div>\n'
+            f"<noscript><p>{said} The slider over {self.quantity} needs JavaScript.</p></noscript>"
+        )
+
+
+def with_frames(svg: str, initial: int) -> str:
+    """`svg` with its groups whose gid is frame:0, frame:1, … as frames of a slider, all but `initial` unseen."""
+
+    def frame(match: re.Match[str]) -> str:
+        unseen = "" if int(match[1]) == initial else ' style="display: none"'
+        return f'<g data-frame="{match[1]}"{unseen}>'
+
+    drawn = re.sub(r'<g id="[^"]*frame:\d+"/>\s*', "", svg)  # of artists that had nothing to draw
+    return re.sub(r'<g id="[^"]*frame:(\d+)">', frame, drawn)
