@@ -44,7 +44,6 @@ CHAPTERS = {
     "method": Chapter("04_method.ipynb", method.MethodParameters),
     "cmnist": Chapter("05_cmnist.ipynb", cmnist.CMNISTParameters, cmnist.specs, cmnist.tuning),
     "celeba": Chapter("06_celeba.ipynb", celeba.CelebAParameters, celeba.specs, celeba.tuning, celeba.keep_averages),
-    "online": Chapter("07_online_attack.ipynb", celeba.CelebAParameters, celeba.online_specs),
     "accuracy_fairness": Chapter(
         "08_accuracy_and_fairness.ipynb",
         celeba.CelebAParameters,

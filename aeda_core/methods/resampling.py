@@ -28,7 +28,7 @@ class Undersampling(Original):
     """`undersampling`: of every target task, as many images of each bias value as of its rarest one (Sec. 4.1).
 
     An image that one attribute drops may be needed for another, so with attributes the dropping is done in the loss: a
-    label that is dropped weighs 0, and the others so much that the attribute weighs as much as before.
+    label that is dropped weighs 0, and the others what they weighed before.
     """
 
     def select(self, data: BiasedImages, seed: int) -> BiasedImages:
@@ -41,8 +41,7 @@ class Undersampling(Original):
         kept = torch.zeros_like(self.data.targets)
         for attribute, targets in enumerate(self.data.targets.T):
             kept[self.balanced(self.data, targets, seed), attribute] = 1
-        sizes = 2 * self.data.group_sizes().min(1).values
-        return kept * self.task_weights(sizes) * len(kept) / kept.sum(0)
+        return kept * self.task_weights(self.data.group_sizes().sum(1))
 
     @staticmethod
     def balanced(data: BiasedImages, targets: Tensor, seed: int) -> Tensor:
