@@ -107,13 +107,12 @@ def fig2(records: Sequence[RunRecord]) -> Figure:
                     alpha=0.9, gid=_tip(row.task, row))  # fmt: skip
             ax.plot(row.ratio, row.floor, "_", color=INK, alpha=0.45, markersize=7)
             words.append(f"{row.task}: {row.ratio:.0%} women, gap {row.gap:+.2f}")
-        for row in rows.assign(size=rows["gap"].abs()).nlargest(9, "size").itertuples():
-            ax.annotate(row.task, (row.ratio, abs(row.gap)), (0, 7), textcoords="offset points", fontsize=7.5,
-                        ha="center")  # fmt: skip
         ax.set(xlabel="share of women among the training faces of the task", ylabel="bias, |gap| of Eq. (1)")
         ax.set_xlim(-0.02, 1.02)
         ax.set_ylim(0, ax.get_ylim()[1] * 1.06)
         ax.grid(axis="y")
+        largest = rows.assign(size=rows["gap"].abs()).nlargest(9, "size")
+        _name_points(ax, {row.task: (row.ratio, row.size) for row in largest.itertuples()})
         canvas.legend(handles=_gap_legend(), loc="outside upper left", ncols=3)
         return finished(
             canvas,
@@ -302,10 +301,10 @@ def fig10c(records: Sequence[RunRecord], method: str = "aeda_robust") -> Figure:
             )
             ax.plot(start["bias"], start["bacc"], "o", color=colour, markersize=5, gid=f"tip:{tip}")
             words.append(tip)
-        _name_arrows(ax, before)
         ax.set(xlabel="bias of the attribute, both tasks together (fairer to the left)", ylabel="bACC (%)")
-        ax.set_xlim(0, None)
+        ax.set_xlim(0, ax.get_xlim()[1] * 1.14)
         ax.grid()
+        _name_points(ax, {str(name): (row["bias"], row["bacc"]) for name, row in before.iterrows()})
         fewer = Line2D([], [], color=BLUE, marker="o", label="less bias than before")
         more = Line2D([], [], color=VERMILLION, marker="o", label="more")
         canvas.legend(handles=[fewer, more], loc="outside upper left", ncols=2)
@@ -369,15 +368,16 @@ def _gap_legend() -> list[Line2D]:
     ]
 
 
-def _name_arrows(ax: Axes, points: pd.DataFrame) -> None:
-    """Names beside the dots, to the right, moved apart in height where they would overlap."""
-    low, high = ax.get_ylim()
-    gap = (high - low) * 0.034
+def _name_points(ax: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+    """Names beside the points, on the side where there is room, moved up where they would overlap."""
+    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+    gap, reach = (high - low) * 0.036, (right - left) * 0.2
     placed: list[tuple[float, float]] = []
-    span = ax.get_xlim()[1]
-    for name, row in points.sort_values("bacc").iterrows():
-        y = row["bacc"]
-        while any(abs(y - other) < gap and abs(row["bias"] - x) < 0.2 * span for x, other in placed):
-            y += gap / 4
-        placed.append((row["bias"], y))
-        ax.annotate(str(name), (row["bias"], row["bacc"]), (row["bias"] + 0.012 * span, y), fontsize=7.5, va="center")
+    for name, (x, y) in sorted(points.items(), key=lambda item: item[1][1]):
+        height = y
+        while any(abs(height - other) < gap and abs(x - beside) < reach for beside, other in placed):
+            height += gap / 4
+        placed.append((x, height))
+        room = x < right - 0.16 * (right - left)
+        shift = (right - left) * (0.013 if room else -0.013)
+        ax.annotate(name, (x, y), (x + shift, height), fontsize=7.5, va="center", ha="left" if room else "right")
