@@ -35,10 +35,14 @@ ATTRIBUTES = (
 CROP = (15, 40, 163, 188)
 """Left, top, right, bottom of a square around the face in the aligned 178×218 pixels (assumption: face-crop)."""
 
+ALIGNED = (178, 218)
+"""Width and height of CelebA's aligned images, for which `CROP` is meant."""
+
 CELEBA_FINGERPRINT = "a2885dac383106cafb4c4a67c609170922359482f6077d5392be188d8817b5c7"
 """Of the 9,000 listed people, whom the recorded runs are about."""
 
 EMBEDDED = "embedded"
+ANNOTATIONS = ("list_attr_celeba.txt", "list_attr_celeba.csv")
 LISTED = Path(__file__).with_name("celeba_images.txt")
 CACHE = DATA / "cache"
 
@@ -84,6 +88,8 @@ def load(root: str = "", size: int = 48) -> Faces:
           list_attr_celeba.txt (or .csv) and identity_CelebA.txt
     Raises DataError if a root is named that has no CelebA, or has one that is not sound.
     """
+    if size < 1:
+        raise DataError(f"size is {size}; faces have at least one pixel.")
     return _load(root or os.environ.get("AEDA_DATA", ""), size)
 
 
@@ -111,26 +117,27 @@ def _load(root: str, size: int) -> Faces:
 def _celeba(root: Path) -> Path | None:
     """The folder of CelebA in `root`, or `root` itself: the one with the annotations."""
     folders = (root, root / "celeba")
-    return next((f for f in folders if any(f.glob("list_attr_celeba.*"))), None)
+    return next((f for f in folders if any((f / name).is_file() for name in ANNOTATIONS)), None)
 
 
 def annotations(folder: Path) -> pd.DataFrame:
     """All rows of list_attr_celeba, .txt or .csv: int8 0 or 1 for each of NAMES, by image name.
 
-    Raises DataError if a column is missing or the number of rows is not the one that the file gives.
+    Raises DataError if a column is missing, a value is neither 1 nor -1 (or 0), an image is named twice, or the number
+    of rows is not the one that the file gives.
     """
-    path = next(p for p in (folder / "list_attr_celeba.txt", folder / "list_attr_celeba.csv") if p.exists())
+    path = next((folder / name for name in ANNOTATIONS if (folder / name).is_file()), None)
+    if path is None:
+        raise DataError(f"'{folder}' holds neither {' nor '.join(ANNOTATIONS)} (see data/README.md).")
     if path.suffix == ".csv":
-        table, promised = pd.read_csv(path, index_col=0), None
+        table, promised = _table(path), None
     else:
         with path.open() as file:
             head = file.readline().strip()
-            if not head.isdigit():
-                raise DataError(
-                    f"'{path}' does not begin with the number of its rows; get it anew (see data/README.md)."
-                )
-            promised, columns = int(head), file.readline().split()
-            table = pd.read_csv(file, sep=r"\s+", header=None, index_col=0)
+            columns = file.readline().split()
+        if not head.isdigit():
+            raise DataError(f"'{path}' does not begin with the number of its rows; get it anew (see data/README.md).")
+        promised, table = int(head), _table(path, sep=r"\s+", header=None, skiprows=2)
         if len(columns) != table.shape[1]:
             raise DataError(f"'{path}' names {len(columns)} attributes and has {table.shape[1]} columns; get it anew.")
         table.columns = columns
@@ -138,19 +145,42 @@ def annotations(folder: Path) -> pd.DataFrame:
         raise DataError(f"'{path}' has no column {missing[0]}; CelebA has forty (see data/README.md).")
     if promised is not None and promised != len(table):
         raise DataError(f"'{path}' promises {promised:,} rows and has {len(table):,}; it is cut off: get it anew.")
-    return (table[list(NAMES)] > 0).astype(np.int8)
+    table = _whole(table[list(NAMES)], path)
+    if table.abs().to_numpy().max() > 1:
+        raise DataError(f"'{path}' holds {table.abs().to_numpy().max()} where 1 or -1 should stand; get it anew.")
+    return (table > 0).astype(np.int8)
+
+
+def _table(path: Path, **how: object) -> pd.DataFrame:
+    """The table of `path` by image name; DataError where it cannot be read as one."""
+    try:
+        return pd.read_csv(path, index_col=0, **how)
+    except ValueError as reason:
+        raise DataError(f"'{path}' cannot be read ({' '.join(str(reason).split())}); get it anew.") from None
+
+
+def _whole(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """`table`, if it has a whole number everywhere and every image once."""
+    for name, column in table.items():
+        if column.dtype.kind != "i":
+            broken = column.index[pd.to_numeric(column, errors="coerce").isna()]
+            row = f" for {broken[0]}" if len(broken) else ""
+            raise DataError(f"'{path}' has no whole number{row} in column {name}; it is damaged: get it anew.")
+    if table.index.has_duplicates:
+        twice = table.index[table.index.duplicated()][0]
+        raise DataError(f"'{path}' names {twice} twice, so it is not known what holds; get it anew.")
+    return table
 
 
 def _read(folder: Path, size: int, source: str = "") -> Faces:
     table, persons = annotations(folder), _identities(folder)
     images = _image_folder(folder)
-    found = sorted(path.name for path in images.glob("*.jpg"))
+    found = sorted(name for name in os.listdir(images) if name.endswith(".jpg")) if images.is_dir() else []
     if not found:
         raise DataError(f"'{images}' holds no .jpg; put CelebA's aligned images there (see data/README.md).")
-    for name in found:
-        if name not in table.index or name not in persons.index:
-            what = "annotation" if name not in table.index else "identity"
-            raise DataError(f"'{images / name}' has no {what}; remove it, or get the annotations anew.")
+    for what, known in (("annotation", table.index), ("identity", persons.index)):
+        if len(unknown := pd.Index(found).difference(known)):
+            raise DataError(f"'{images / unknown[0]}' has no {what}; remove it, or get the annotations anew.")
     chosen = _one_each(found, persons)
     files = [(images / name).read_bytes() for name in chosen]
     rows, identities = table.loc[chosen].to_numpy(copy=True), persons.loc[chosen].to_numpy(copy=True)
@@ -176,7 +206,10 @@ def _identities(folder: Path) -> pd.Series:
             f"'{path}' is missing, and without it one person could be in training and in testing; "
             "ask CelebA's authors for it (see data/README.md)."
         )
-    return pd.read_csv(path, sep=r"\s+", header=None, index_col=0)[1]
+    table = _table(path, sep=r"\s+", header=None)
+    if table.shape[1] != 1:
+        raise DataError(f"'{path}' should give each image one number, its person's; get it anew (see data/README.md).")
+    return _whole(table, path)[1]
 
 
 def _image_folder(folder: Path) -> Path:
@@ -202,17 +235,31 @@ def _resized(files: list[bytes], names: list[str], size: int, fingerprint: str, 
         faces = np.empty((len(files), 3, size, size), np.uint8)
         shown = tqdm(files, desc=f"faces of {size}×{size} pixels", unit="face", disable=not sys.stderr.isatty())
         for face, name, content in zip(faces, names, shown, strict=True):
-            try:
-                with Image.open(io.BytesIO(content)) as image:
-                    small = image.convert("RGB").resize((size, size), Image.Resampling.LANCZOS, box=CROP)
-            except (OSError, UnidentifiedImageError) as reason:
-                raise DataError(f"'{folder / name}' cannot be read ({reason}); get it anew or remove it.") from None
-            face[:] = np.asarray(small).transpose(2, 0, 1)
+            face[:] = _face(content, size, folder / name).transpose(2, 0, 1)
         partial = path.with_name(f".{path.name}.{os.getpid()}")
-        with partial.open("wb") as file:
-            np.save(file, faces)
-        os.replace(partial, path)
+        try:
+            with partial.open("wb") as file:
+                np.save(file, faces)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
     return np.load(path, mmap_mode="r")
+
+
+def _face(content: bytes, size: int, path: Path) -> np.ndarray:
+    """`CROP` of the image that `path` holds, as uint8 (size, size, 3)."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if image.size != ALIGNED:
+                raise DataError(
+                    f"'{path}' has {image.width}×{image.height} pixels where CelebA's aligned images have "
+                    f"{ALIGNED[0]}×{ALIGNED[1]}; take img_align_celeba (see data/README.md)."
+                )
+            return np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.LANCZOS, box=CROP))
+    except UnidentifiedImageError:
+        raise DataError(f"'{path}' is no image; get it anew or remove it.") from None
+    except OSError as reason:
+        raise DataError(f"'{path}' cannot be read ({reason}); get it anew or remove it.") from None
 
 
 def fold(faces: Faces, recipe: Recipe) -> tuple[BiasedImages, BiasedImages, BiasedImages]:
