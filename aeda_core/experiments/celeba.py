@@ -22,6 +22,7 @@ METHODS = (
     "undersampling",
     "reweighting",
     "adversarial_debiasing",
+    "cyclegan",
     "aeda_pre",
     "aeda_online",
     "aeda_robust",
@@ -77,6 +78,7 @@ class CelebAParameters(Parameters):
             "source_epochs": 1,
             "gan_epochs": 1,
             "gan_width": 4,
+            "gan_blocks": 1,
         },
         "laptop": {"seeds": 1, "n_persons": 1500, "n_validation": 200, "epochs": 6, "start": 3, "source_epochs": 3},
     }
@@ -108,7 +110,11 @@ class CelebAParameters(Parameters):
     adversary_rate: float = Field(1e-3, gt=0)
     adversary_hidden: int = Field(256, ge=0)
     gan_epochs: int = Field(4, ge=1)
+    gan_batch_size: int = Field(4, ge=1)
+    gan_identity: float = Field(0.0, ge=0)
+    gan_residual: bool = True
     gan_width: int = Field(16, ge=1)
+    gan_blocks: int = Field(4, ge=1)
 
 
 def specs(p: CelebAParameters, methods: tuple[str, ...] = METHODS, folds: Iterable[int] | None = None) -> list[RunSpec]:
@@ -119,7 +125,7 @@ def specs(p: CelebAParameters, methods: tuple[str, ...] = METHODS, folds: Iterab
     online = {**attack, "start": p.start, "bias_epochs": p.bias_epochs, "bias_learning_rate": p.bias_learning_rate}
     options: dict[str, dict[str, Any]] = {
         "adversarial_debiasing": {"strength": p.strength},
-        "cyclegan": {"gan_epochs": p.gan_epochs, "gan_width": p.gan_width},
+        "cyclegan": {name: value for name, value in p if name.startswith("gan_")},
         "aeda_pre": {**attack, "source_epochs": p.source_epochs},
         "aeda_once": {**online, "start": max(1, p.start)},  # as in cmnist
         "aeda_online": online,

@@ -18,6 +18,7 @@ METHODS = (
     "undersampling",
     "reweighting",
     "adversarial_debiasing",
+    "cyclegan",
     "aeda_pre",
     "aeda_once",
     "aeda_online",
@@ -65,6 +66,7 @@ class CMNISTParameters(Parameters):
             "source_epochs": 1,
             "gan_epochs": 1,
             "gan_width": 4,
+            "gan_blocks": 1,
         },
         "laptop": {"seeds": 1, "n_train": 3500, "n_validation": 500},
     }
@@ -87,7 +89,11 @@ class CMNISTParameters(Parameters):
     bias_learning_rate: float = Field(1e-3, gt=0)
     source_epochs: int = Field(10, ge=1)
     gan_epochs: int = Field(4, ge=1)
+    gan_batch_size: int = Field(16, ge=1)
+    gan_identity: float = Field(5.0, ge=0)
+    gan_residual: bool = False
     gan_width: int = Field(16, ge=1)
+    gan_blocks: int = Field(4, ge=1)
     strength: float = Field(1.0, ge=0)
     adversary_rate: float = Field(1e-3, gt=0)
     adversary_hidden: int = Field(256, ge=0)
@@ -104,7 +110,7 @@ def specs(p: CMNISTParameters, methods: tuple[str, ...] = METHODS) -> list[RunSp
     }
     options: dict[str, dict[str, Any]] = {
         "adversarial_debiasing": {"strength": p.strength},
-        "cyclegan": {"gan_epochs": p.gan_epochs, "gan_width": p.gan_width},
+        "cyclegan": {name: value for name, value in p if name.startswith("gan_")},
         "aeda_pre": {**attack, "source_epochs": p.source_epochs},
         # examples that are made only once must be made against something that has learned
         "aeda_once": {**online, "start": max(1, p.start)},
