@@ -11,6 +11,7 @@ import nbformat
 import pytest
 
 from aeda_core.datasets.base import PROJECT
+from aeda_core.errors import Problem
 from aeda_core.experiments import CHAPTERS
 
 NOTEBOOKS = sorted((PROJECT / "book").glob("*.ipynb"))
@@ -84,20 +85,44 @@ def test_chapter_runs_at_smoke_from_anywhere(path, tmp_path):
         assert ("stand-in" in text) == (DATA_ROOT == "embedded")
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+REFUSALS = [
+    ({"profil": "smoke"}, "ParameterError: there is no parameter 'profil'; did you mean 'profile'?"),
+    ({"epochs": "abc"}, "ParameterError: parameter epochs is 'abc'"),
+    ({"data_root": "/nowhere", "profile": "smoke"}, "DataError: data_root '/nowhere' is not a folder"),
+    ({"epochs": 77}, "MissingRecord: "),
+]
+
+
+def takes(path, sentence) -> bool:
+    """A chapter without runs reads no data and looks up no record."""
+    return path in WITH_RUNS or sentence.startswith("ParameterError")
+
+
 @pytest.mark.parametrize(
-    ("parameters", "sentence"),
+    ("path", "parameters", "sentence"),
     [
-        (("-p", "profil", "smoke"), "ParameterError: there is no parameter 'profil'; did you mean 'profile'?"),
-        (("-p", "epochs", "abc"), "ParameterError: parameter epochs is 'abc'"),
-        (("-p", "data_root", "/nowhere", "-p", "profile", "smoke"), "DataError: data_root '/nowhere' is not a folder"),
-        (("-p", "epochs", "77"), "MissingRecord: "),
+        pytest.param(path, *refusal, id=f"{path.stem}-{next(iter(refusal[0]))}")
+        for path in NOTEBOOKS
+        for refusal in REFUSALS
+        if takes(path, refusal[1])
     ],
 )
-def test_papermill_refuses_with_a_sentence(path, parameters, sentence, tmp_path):
-    if path not in WITH_RUNS and not sentence.startswith("ParameterError"):
-        pytest.skip("this chapter has no runs and reads no data")
-    done = papermill(path.name, tmp_path / "out.ipynb", *parameters, cwd=tmp_path)
+def test_chapter_refuses(path, parameters, sentence):
+    """Its cells as they stand, the parameters put behind its own, as papermill does."""
+    first, *others = [cell.source for cell in code(nbformat.read(path, as_version=4))]
+    names = {}
+    exec(first, names)
+    names |= parameters
+    with pytest.raises(Problem) as refused:
+        for source in others:
+            exec(source, names)
+    assert f"{type(refused.value).__name__}: {refused.value}".startswith(sentence)
+
+
+@pytest.mark.parametrize(("parameters", "sentence"), REFUSALS)
+def test_papermill_shows_a_sentence(parameters, sentence, tmp_path):
+    given = [word for name, value in parameters.items() for word in ("-p", name, str(value))]
+    done = papermill("05_cmnist.ipynb", tmp_path / "out.ipynb", *given, cwd=tmp_path)
     assert done.returncode != 0
     # behind papermill's own report of the failing cell stands our sentence, and no traceback into the library
     report = done.stderr[done.stderr.index("Exception encountered") :]
