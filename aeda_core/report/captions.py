@@ -53,9 +53,16 @@ def has_intervals(records: Iterable[RunRecord]) -> bool:
     return max(_seeds(r for r in records if not r.refused).values(), default=0) > 1
 
 
-def _seeds(records: Iterable[RunRecord]) -> Counter[tuple[str, bool]]:
-    runs = {(r.spec.method, "stop" in r.spec.options, r.spec.seed) for r in records}
-    return Counter((method, stopped) for method, stopped, _ in runs)
+def _seeds(records: Iterable[RunRecord]) -> Counter[str]:
+    runs = {(name(r), r.spec.seed) for r in records}
+    return Counter(method for method, _ in runs)
+
+
+def name(record: RunRecord) -> str:
+    """The method, and whether its attack was stopped (Fig. 10b) or its source was robust (Fig. 4)."""
+    options = record.spec.options
+    variant = "_stopped" if "stop" in options else "_robust_source" if options.get("source_radius") else ""
+    return record.spec.method + variant
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -1,29 +1,11 @@
-"""The claim ledger: what the paper says, what our records say, and a verdict by rule.
-
-Only `paper`-profile records of the real data are judged. With I the 95 % interval of our mean over seeds and p the
-paper's number, "better" meaning higher bACC or lower bias:
-
-exceeded        all of I is better than p
-reproduced      I holds p
-partly          all of I is worse than p, but the method still beats `original` on the same seeds
-not reproduced  it does not
-not run         there are no such records
-ours            the paper makes no such claim
-
-`original` is there to be beaten, so for it better and worse are alike: reproduced if I holds p; partly if not, but it
-falls behind `oracle` (Table 1) or `aeda_robust` (Table 2) on the same seeds; else not reproduced. A method that the
-paper could not apply is reproduced if it refuses here too. An ordinal claim is reproduced if the paired interval of
-what it says to be larger lies above 0, partly if only its mean does. A margin that the paper prints is exceeded as a
-number is; reproduced if I holds it and tells it from no effect; partly reproduced if I does one of the two. Runs on the
-faces differ in the fold, and what is said of seeds holds for folds.
-"""
+"""The claim ledger: what the paper says, what our records say, and a verdict by the rule of `verdicts`."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -31,54 +13,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from aeda_core import metrics, runs
 from aeda_core.datasets.base import DATA, PROJECT
-from aeda_core.experiments import celeba, cmnist
+from aeda_core.experiments import celeba, cmnist, online
 from aeda_core.report import faces, paper
+from aeda_core.report.verdicts import Claim, Runs, by_method, cells, larger, margin
 from aeda_core.runs import RunRecord
 
 SCORECARD = DATA / "scorecard.json"
 PAGES = (PROJECT / "README.md", PROJECT / "book" / "intro.md")
 _BEGIN, _END = "<!-- scorecard:begin -->", "<!-- scorecard:end -->"
 
-# what counts, in which direction better lies, and how many digits are told
-_MEASURES = {"bacc": (+1, "bACC (%)", 2), "bias": (-1, "model bias", 2)}
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A line of the ledger. ours, ci95: mean over the runs and its 95 % interval; n: runs."""
-
-    id: str
-    where: str
-    claim: str
-    paper: float | str | None
-    ours: float | str | None
-    ci95: tuple[float, float] | None
-    n: int
-    profile: str
-    data: str
-    device: str
-    verdict: str
-
-
-Runs = dict[str, dict[int, RunRecord]]
-"""Records by method and seed, or fold."""
-
-
-def by_method(records: Sequence[RunRecord]) -> Runs:
-    """`records` as Runs."""
-    found: Runs = {}
-    for record in records:
-        found.setdefault(record.spec.method, {})[record.spec.seed] = record
-    return found
-
 
 def cmnist_claims(records: Sequence[RunRecord]) -> list[Claim]:
     """Every claim of Table 1 and Fig. 8, judged by `records` of chapter 05."""
     runs = by_method(records)
-    ledger = _table(runs, "table1", "C-MNIST", paper.TABLE1, ceiling="oracle")
+    ledger = cells(runs, "table1", "C-MNIST", paper.TABLE1, ceiling="oracle")
     for more, less in pairwise(("aeda_robust", "aeda_online", "aeda_pre", "original")):
         claim = {
             "id": f"table1.order.{more}",
@@ -86,7 +38,7 @@ def cmnist_claims(records: Sequence[RunRecord]) -> list[Claim]:
             "claim": f"{paper.METHOD_LABELS[more]} has a higher bACC than {paper.METHOD_LABELS[less]} (points)",
             "paper": round(paper.TABLE1[more]["bacc"] - paper.TABLE1[less]["bacc"], 2),
         }
-        ledger.append(_larger(claim, lambda run: run.bacc, runs.get(more, {}), runs.get(less, {})))
+        ledger.append(larger(claim, lambda run: run.bacc, runs.get(more, {}), runs.get(less, {})))
     claim = {
         "id": "fig8.consistency",
         "where": "Fig. 8",
@@ -94,7 +46,7 @@ def cmnist_claims(records: Sequence[RunRecord]) -> list[Claim]:
         "paper": "agree more",
     }
     robust, original = runs.get("aeda_robust", {}), runs.get("original", {})
-    ledger.append(_larger(claim, lambda run: metrics.consistency(run.counts), robust, original))
+    ledger.append(larger(claim, lambda run: metrics.consistency(run.counts), robust, original))
     return ledger
 
 
@@ -103,7 +55,7 @@ def celeba_claims(records: Sequence[RunRecord]) -> list[Claim]:
     runs = by_method(records)
     original = runs.get("original", {})
     ledger = [
-        _margin(
+        margin(
             {
                 "id": "fig2.correlation",
                 "where": "Fig. 2",
@@ -114,7 +66,7 @@ def celeba_claims(records: Sequence[RunRecord]) -> list[Claim]:
             original,
             threshold=0.8,
         ),
-        *_table(runs, "table2", "CelebA", paper.TABLE2, ceiling="aeda_robust"),
+        *cells(runs, "table2", "CelebA", paper.TABLE2, ceiling="aeda_robust"),
     ]
     for method in ("aeda_robust", "aeda_robust_per_batch"):
         own = runs.get(method, {})
@@ -130,7 +82,7 @@ def celeba_claims(records: Sequence[RunRecord]) -> list[Claim]:
         }
         for name, words, sign, compared in margins:
             ledger.append(
-                _margin(
+                margin(
                     {
                         "id": f"table2.{method}.{name}",
                         "where": "Table 2",
@@ -146,7 +98,7 @@ def celeba_claims(records: Sequence[RunRecord]) -> list[Claim]:
     robust = runs.get("aeda_robust", {})
     folds = sorted(robust.keys() & original.keys())
     ledger.append(
-        _margin(
+        margin(
             {
                 "id": "fig10c.attributes",
                 "where": "Fig. 10(c)",
@@ -161,140 +113,161 @@ def celeba_claims(records: Sequence[RunRecord]) -> list[Claim]:
     return ledger
 
 
-def _margin(
-    claim: dict[str, Any],
-    values: dict[int, float],
-    own: dict[int, RunRecord],
-    sign: int = 1,
-    nothing: float = 0.0,
-    threshold: float | None = None,
-) -> Claim:
-    """A quantity of its own, a value a run.
-
-    sign:      +1 if more is better
-    nothing:   its value where there is no effect
-    threshold: what it has to be above where the paper has words and no number
-    """
-    numbers = list(values.values())
-    ci = metrics.interval(numbers) if len(numbers) > 1 else None
-    if claim["paper"] is None:
-        verdict = "ours"
-    elif ci is None or not _judged(own):
-        verdict = "not run"
-    elif threshold is not None:
-        verdict = ordinal(np.mean(numbers) - threshold, (ci[0] - threshold, ci[1] - threshold))
-    elif ci[0] <= claim["paper"] <= ci[1]:
-        verdict = "reproduced" if min(sign * (bound - nothing) for bound in ci) > 0 else "partly"
-    elif min(sign * (bound - claim["paper"]) for bound in ci) > 0:
-        verdict = "exceeded"
-    else:
-        verdict = "partly" if min(sign * (bound - nothing) for bound in ci) > 0 else "not reproduced"
-    return Claim(
-        **claim,
-        ours=round(float(np.mean(numbers)), 3) if numbers else None,
-        ci95=ci and (round(ci[0], 3), round(ci[1], 3)),
-        n=len(numbers),
-        **_origin(own),
-        verdict=verdict,
-    )
+def online_claims(on_faces: Sequence[RunRecord], on_digits: Sequence[RunRecord]) -> list[Claim]:
+    """Every claim of Fig. 10(a) and 10(b), judged by the records of chapter 07. What the paper shows of faces is told
+    of digits as well, and what it says of aeda_robust, of the variant that attacks every batch."""
+    return [*_order(by_method(on_faces), ""), *_order(by_method(on_digits), ".digits")]
 
 
-def _table(runs: Runs, id_: str, data: str, table: dict[str, paper.Published], ceiling: str) -> list[Claim]:
-    """A line for each number of `table`, and for each method that it has not."""
+def _order(runs: Runs, data: str) -> list[Claim]:
+    where = " on digits" if data else ""
+    kept, faded = ("aeda_online", "aeda_robust"), ("aeda_pre", "aeda_once")
+    common = _common(runs, *kept, *faded)
+    ledger = [
+        margin(
+            {
+                "id": f"fig10a.order{data}",
+                "where": "Fig. 10(a)",
+                "claim": "At the end r(m) of AEDA_online and of AEDA_robust is above that of AEDA_pre and of "
+                f"AEDA_once{where} (the least of the differences)",
+                "paper": None if data else "stable and superior",
+            },
+            {
+                seed: min(last(runs[m][seed], "r") for m in kept) - max(last(runs[m][seed], "r") for m in faded)
+                for seed in common
+            },
+            runs.get("aeda_robust", {}),
+            threshold=0.0,
+        )
+    ]
+    for method in online.STOPPED:
+        label, goes_on, stopped = paper.METHOD_LABELS[method], runs.get(method, {}), runs.get(f"{method}_stopped", {})
+        ours = "" if method == "aeda_robust" else ".per_batch"
+        for id_, measure, words, sign in (
+            ("", "bias", "the held-out bias is higher", 1),
+            (".r", "r", "r(m) is lower", -1),
+        ):
+            ledger.append(
+                margin(
+                    {
+                        "id": f"fig10b.stop{id_}{ours}{data}",
+                        "where": "Fig. 10(b)",
+                        "claim": f"Where the attack of {label} was stopped{where}, {words} in the end",
+                        "paper": None if data or ours else "approach those of AEDA_pre",
+                    },
+                    {
+                        seed: sign * (last(stopped[seed], measure) - last(goes_on[seed], measure))
+                        for seed in _common(runs, method, f"{method}_stopped")
+                    },
+                    stopped,
+                    threshold=0.0,
+                )
+            )
+    return ledger
+
+
+def transfer_claims(on_faces: Sequence[RunRecord], on_digits: Sequence[RunRecord]) -> list[Claim]:
+    """Every claim of Fig. 4 and Fig. 11, judged by the records of chapter 03, and the same of digits."""
+    return [*_fading(by_method(on_faces), ""), *_fading(by_method(on_digits), ".digits")]
+
+
+def _fading(runs: Runs, data: str) -> list[Claim]:
+    where = " on digits" if data else ""
+    pre, robust_source, on = (runs.get(m, {}) for m in ("aeda_pre", "aeda_pre_robust_source", "aeda_online"))
+
+    def claim(id_: str, figure: str, words: str, paper: str | None) -> dict[str, Any]:
+        return {"id": f"{id_}{data}", "where": figure, "claim": words + where, "paper": None if data else paper}
+
     return [
-        _cell(runs, id_, data, table, ceiling, method, measure)
-        for method in dict.fromkeys([*table, *runs])
-        for measure in _MEASURES
+        margin(
+            claim(
+                "fig4.decay", "Fig. 4", "r(m) of AEDA_pre is lower after the last epoch than after the first", "lost"
+            ),
+            {seed: first(run, "r") - last(run, "r") for seed, run in pre.items()},
+            pre,
+            threshold=0.0,
+        ),
+        margin(
+            claim("fig4.decay.robust_source", "Fig. 4", "The same where the source is robust", "lost"),
+            {seed: first(run, "r") - last(run, "r") for seed, run in robust_source.items()},
+            robust_source,
+            threshold=0.0,
+        ),
+        margin(
+            claim(
+                "fig4.bias_rises",
+                "Fig. 4",
+                "The lower r(m) of AEDA_pre, the higher its bias: their rank correlation over the epochs, negated",
+                "generally increases",
+            ),
+            {seed: -course(run, "r", "bias") for seed, run in pre.items()},
+            pre,
+            threshold=0.0,
+        ),
+        margin(
+            claim(
+                "fig11.stable",
+                "Fig. 11",
+                "AEDA_online keeps a larger share of its first feature difference than AEDA_pre does of its own "
+                "over the same epochs",
+                "stable, against falling",
+            ),
+            {
+                seed: kept(on[seed], on[seed]) - kept(pre[seed], on[seed])
+                for seed in _common(runs, "aeda_pre", "aeda_online")
+            },
+            on,
+            threshold=0.0,
+        ),
+        margin(
+            claim(
+                "fig11.level", "Fig. 11", "AEDA_online's feature difference is larger than AEDA_pre's in the end", None
+            ),
+            {
+                seed: last(on[seed], "difference") - last(pre[seed], "difference")
+                for seed in _common(runs, "aeda_pre", "aeda_online")
+            },
+            on,
+        ),
     ]
 
 
-def _cell(
-    runs: Runs, id_: str, data: str, table: dict[str, paper.Published], ceiling: str, method: str, measure: str
-) -> Claim:
-    sign, name, digits = _MEASURES[measure]
-    claimed, own = method in table, runs.get(method, {})
-    published = table[method][measure] if claimed else None
-    refused = any(record.refused for record in own.values())
-    values = _values(own, measure) if not refused else {}
-    ci = metrics.interval(list(values.values())) if len(values) > 1 else None
-    if not claimed:
-        verdict = "ours"
-    elif not _judged(own):
-        verdict = "not run"
-    elif published is None or refused:
-        verdict = "reproduced" if refused and published is None else "not reproduced"
-    elif ci is None:
-        verdict = "not run"
-    elif ci[0] <= published <= ci[1]:
-        verdict = "reproduced"
-    elif method == "original":
-        verdict = "partly" if _beats(runs.get(ceiling, {}), own, measure, sign) else "not reproduced"
-    elif min(sign * (bound - published) for bound in ci) > 0:
-        verdict = "exceeded"
-    else:
-        verdict = "partly" if _beats(own, runs.get("original", {}), measure, sign) else "not reproduced"
-    return Claim(
-        id=f"{id_}.{method}.{measure}",
-        where=f"Table {id_[-1]}",
-        claim=f"{paper.METHOD_LABELS[method]}: {name} on {data}",
-        paper="does not apply" if claimed and published is None else published,
-        ours="does not apply" if refused else round(float(np.mean(list(values.values()))), digits) if values else None,
-        ci95=ci and (round(ci[0], digits), round(ci[1], digits)),
-        n=len(own),
-        **_origin(own),
-        verdict=verdict,
-    )
+def first(run: RunRecord, measure: str) -> float:
+    """`measure` after the first epoch that has it."""
+    return next(row[measure] for row in run.epochs if measure in row)
 
 
-def _larger(
-    claim: dict[str, str], value: Callable[[RunRecord], float], more: dict[int, RunRecord], less: dict[int, RunRecord]
-) -> Claim:
-    """The claim that `value` is larger in `more` than in `less`, by their differences on the same seeds."""
-    gains = [value(more[seed]) - value(less[seed]) for seed in sorted(more.keys() & less.keys())]
-    ci = metrics.interval(gains) if len(gains) > 1 else None
-    judged = ci is not None and _judged(more) and _judged(less)
-    return Claim(
-        **claim,
-        ours=round(float(np.mean(gains)), 3) if gains else None,
-        ci95=ci and (round(ci[0], 3), round(ci[1], 3)),
-        n=len(gains),
-        **_origin(more),
-        verdict=ordinal(np.mean(gains), ci) if judged else "not run",
-    )
+def last(run: RunRecord, measure: str) -> float:
+    """`measure` after the last epoch."""
+    return run.epochs[-1][measure]
 
 
-def ordinal(mean: float, ci: tuple[float, float]) -> str:
-    """The verdict on "this is larger than that", from the paired differences' mean and interval."""
-    return "reproduced" if ci[0] > 0 else "partly" if mean > 0 else "not reproduced"
+def course(run: RunRecord, one: str, other: str) -> float:
+    """Spearman's correlation of two measures over the epochs; 0 where one of them does not move."""
+    rows = [row for row in run.epochs if one in row]
+    pairs = [row[one] for row in rows], [row[other] for row in rows]
+    return 0.0 if min(np.ptp(values) for values in pairs) == 0 else float(stats.spearmanr(*pairs).statistic)
 
 
-def _values(own: dict[int, RunRecord], measure: str) -> dict[int, float]:
-    return {seed: getattr(record, measure) for seed, record in own.items()}
+def kept(run: RunRecord, since: RunRecord) -> float:
+    """The share that is left in the end of the feature difference which `run` had when `since` first had one."""
+    begins = next(i for i, row in enumerate(since.epochs) if "difference" in row)
+    return last(run, "difference") / run.epochs[begins]["difference"]
 
 
-def _beats(one: dict[int, RunRecord], other: dict[int, RunRecord], measure: str, sign: int) -> bool:
-    """Whether the 95 % interval of the paired differences over common seeds is on the better side of 0."""
-    a, b = _values(one, measure), _values(other, measure)
-    gains = [sign * (a[seed] - b[seed]) for seed in a.keys() & b.keys()]
-    return len(gains) > 1 and metrics.interval(gains)[0] > 0
+def _common(runs: Runs, *methods: str) -> list[int]:
+    """The seeds or folds that all of `methods` have."""
+    return sorted(set.intersection(*(set(runs.get(method, {})) for method in methods)))
 
 
-def _judged(own: dict[int, RunRecord]) -> bool:
-    return bool(own) and all(
-        record.spec.profile == "paper" and not record.provenance["data"].startswith("stand-in")
-        for record in own.values()
-    )
-
-
-def _origin(own: dict[int, RunRecord]) -> dict[str, str]:
-    def told(values: list[str]) -> str:
-        return "; ".join(dict.fromkeys(values)) or "none"
-
-    return {
-        "profile": told([record.spec.profile for record in own.values()]),
-        "data": told([record.provenance["data"] for record in own.values()]),
-        "device": told([record.provenance["device"] for record in own.values()]),
-    }
+def ledger() -> list[Claim]:
+    """Every claim, judged by the committed records; `not run` where they are missing."""
+    return [
+        *celeba_claims(celeba.recorded()),
+        *transfer_claims(*online.recorded(online.transfer_specs)),
+        *cmnist_claims(cmnist.recorded()),
+        *online_claims(*online.recorded(online.online_specs)),
+    ]
 
 
 def table(ledger: Sequence[Claim]) -> str:
@@ -318,8 +291,8 @@ def write(check: bool = False) -> list[str]:
 
     check: write nothing. Returns the files that changed, or would change.
     """
-    ledger = [*celeba_claims(celeba.recorded()), *cmnist_claims(cmnist.recorded())]
-    lines = [asdict(claim) for claim in ledger]
+    claims = ledger()
+    lines = [asdict(claim) for claim in claims]
     texts: dict[Path, str] = {}
     before = json.loads(SCORECARD.read_text()) if SCORECARD.exists() else {}
     if before.get("claims") != json.loads(json.dumps(lines)):
@@ -327,7 +300,7 @@ def write(check: bool = False) -> list[str]:
         texts[SCORECARD] = json.dumps(now, indent=1, ensure_ascii=False) + "\n"
     for page in PAGES:
         old = page.read_text()
-        block = f"{_BEGIN}\n\n{table(ledger)}\n\n{_END}"
+        block = f"{_BEGIN}\n\n{table(claims)}\n\n{_END}"
         new, found = re.subn(f"{_BEGIN}.*?{_END}", lambda _, block=block: block, old, flags=re.DOTALL)
         if found != 1:
             raise ValueError(f"'{page}' has {found} places between {_BEGIN} and {_END}; it needs one.")

@@ -159,9 +159,9 @@ def fig_curves(
 ) -> Figure:
     """Curves over the epochs, on held-out training images: `columns` of `training.train`, a panel each.
 
-    methods: those to be drawn, by their `tables.name`; all by default
+    methods: those to be drawn, by their `captions.name`; all by default
     """
-    records = [r for r in records if methods is None or tables.name(r) in methods]
+    records = [r for r in records if methods is None or captions.name(r) in methods]
     rows = tables.epochs(records)
     stops = {r.spec.options["stop"] for r in records if "stop" in r.spec.options}
     with mpl.rc_context(STYLE):

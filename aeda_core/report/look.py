@@ -28,11 +28,13 @@ LOOKS: dict[str, dict[str, Any]] = {
     "adversarial_debiasing": {"color": PURPLE, "linestyle": "-"},
     "cyclegan": {"color": PURPLE, "linestyle": "--"},
     "aeda_pre": {"color": OCHRE, "linestyle": "-"},
+    "aeda_pre_robust_source": {"color": GREY, "linestyle": "-."},
     "aeda_once": {"color": OCHRE, "linestyle": "--"},
     "aeda_online": {"color": BLUE, "linestyle": "-"},
     "aeda_robust": {"color": VERMILLION, "linestyle": "-"},
-    "aeda_robust_stopped": {"color": GREEN, "linestyle": "--"},
+    "aeda_robust_stopped": {"color": VERMILLION, "linestyle": "--"},
     "aeda_robust_per_batch": {"color": GREEN, "linestyle": "-"},
+    "aeda_robust_per_batch_stopped": {"color": GREEN, "linestyle": "--"},
     "oracle": {"color": GREY, "linestyle": "--"},
 }
 """A method looks the same in every figure."""

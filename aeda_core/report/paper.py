@@ -46,11 +46,13 @@ METHOD_LABELS: dict[str, str] = {
     "adversarial_debiasing": "Adversarial debiasing",
     "cyclegan": "CycleGAN",
     "aeda_pre": "AEDA_pre",
+    "aeda_pre_robust_source": "AEDA_pre, robust source",
     "aeda_once": "AEDA_once",
     "aeda_online": "AEDA_online",
     "aeda_robust": "AEDA_robust",
     "aeda_robust_stopped": "AEDA_robust, stopped",
     "aeda_robust_per_batch": "AEDA_robust, per batch (ours)",
+    "aeda_robust_per_batch_stopped": "AEDA_robust, per batch, stopped",
     "oracle": "Oracle (random backgrounds)",
 }
 """How a method is called in tables and figures; the order is the one they are listed in, the paper's."""

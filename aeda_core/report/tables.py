@@ -48,7 +48,7 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
 
 def epochs(records: Iterable[RunRecord]) -> pd.DataFrame:
     """A row an epoch of a run: method, seed and the columns of `training.train`."""
-    rows = [{"method": name(r), "seed": r.spec.seed, **row} for r in records for row in r.epochs]
+    rows = [{"method": captions.name(r), "seed": r.spec.seed, **row} for r in records for row in r.epochs]
     return _in_order(pd.DataFrame(rows))
 
 
@@ -184,7 +184,7 @@ def last_epoch(records: Sequence[RunRecord]) -> Table:
     return Table(
         _estimated(final, columns),
         "The adversarial examples after the last epoch: cross-task transferability r(m), feature difference of "
-        "Eq. (7), and the share of them that the current bias head takes for the other colour. "
+        "Eq. (7), and the share of them that fools the current bias head. "
         f"{_what_is_shown(shown)} {captions.origin(shown)}",
     )
 
@@ -300,7 +300,7 @@ def ranking(records: Sequence[RunRecord]) -> Prose:
 def _row(record: RunRecord) -> dict[str, Any]:
     spec, nan = record.spec, float("nan")
     row = {
-        "method": name(record),
+        "method": captions.name(record),
         "seed": spec.seed,
         "refused": record.refused,
         "seconds": record.provenance["seconds"],
@@ -321,11 +321,6 @@ def own_and_other(counts: np.ndarray) -> tuple[float, float]:
     return float((accuracy[:5, 0].mean() + accuracy[5:, 1].mean()) / 2), float(
         (accuracy[:5, 1].mean() + accuracy[5:, 0].mean()) / 2
     )
-
-
-def name(record: RunRecord) -> str:
-    """The method, and that it was stopped if its attack was (Fig. 10b)."""
-    return f"{record.spec.method}_stopped" if "stop" in record.spec.options else record.spec.method
 
 
 def _in_order(data: pd.DataFrame) -> pd.DataFrame:

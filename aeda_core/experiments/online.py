@@ -1,0 +1,87 @@
+"""Chapters 03 and 07: the runs whose course over the epochs shows why the attack has to go on.
+
+Both chapters look at faces, as the paper does, and at coloured digits, where more runs can be afforded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pydantic import Field
+
+from aeda_core import runs
+from aeda_core.experiments import celeba, cmnist
+from aeda_core.runs import RunRecord, RunSpec
+
+ONLINE = ("aeda_pre", "aeda_once", "aeda_online", "aeda_robust", "aeda_robust_per_batch")
+"""The methods of Fig. 10(a), and ours."""
+
+STOPPED = ("aeda_robust", "aeda_robust_per_batch")
+"""Those whose attack is also stopped (Fig. 10b)."""
+
+FADING = ("aeda_pre", "aeda_online")
+"""The methods of Fig. 4 and Fig. 11; `aeda_pre` also with a robust source."""
+
+
+class OnlineParameters(celeba.CelebAParameters):
+    """What chapters 03 and 07 can be told: everything about the faces, and what they do to a method.
+
+    The digits are trained as in chapter 05 at the same profile.
+    """
+
+    stopped_at: float = Field(2 / 3, gt=0, le=1, description="share of the epochs after which the attack stops")
+    source_radius: float = Field(0.03, gt=0, description="ε that the robust source withstands, on faces")
+    digits_source_radius: float = Field(0.15, gt=0, description="the same on digits")
+
+
+def transfer_specs(p: OnlineParameters) -> list[RunSpec]:
+    """The runs of Fig. 4 and Fig. 11: FADING, and `aeda_pre` with a robust source, on faces and on digits."""
+    found = []
+    for specs, radius in ((_faces(p, FADING), p.source_radius), (_digits(p, FADING), p.digits_source_radius)):
+        pre = [spec for spec in specs if spec.method == "aeda_pre"]
+        found += [*specs, *_changed(pre, source_radius=radius)]
+    return found
+
+
+def online_specs(p: OnlineParameters) -> list[RunSpec]:
+    """The runs of Fig. 10(a) and 10(b): ONLINE, and STOPPED with their attack stopped after two thirds of the epochs,
+    which is where the paper's 40th stands."""
+    found = []
+    for specs in (_faces(p, ONLINE), _digits(p, ONLINE)):
+        stop = max(1, round(specs[0].plan["epochs"] * p.stopped_at))
+        found += [*specs, *_changed((spec for spec in specs if spec.method in STOPPED), stop=stop)]
+    return found
+
+
+def transfer(p: OnlineParameters) -> tuple[list[RunRecord], list[RunRecord]]:
+    """The records of `transfer_specs`: on faces, on digits."""
+    return _by_data(transfer_specs(p), p)
+
+
+def online(p: OnlineParameters) -> tuple[list[RunRecord], list[RunRecord]]:
+    """The records of `online_specs`: on faces, on digits."""
+    return _by_data(online_specs(p), p)
+
+
+def recorded(specs: Callable[[OnlineParameters], list[RunSpec]]) -> tuple[list[RunRecord], list[RunRecord]]:
+    """The committed records of `specs`, whatever a chapter's own profile."""
+    p = OnlineParameters.load("recorded")
+    return _by_data(specs(p), p)
+
+
+def _faces(p: OnlineParameters, methods: tuple[str, ...]) -> list[RunSpec]:
+    return celeba.specs(p, methods)
+
+
+def _digits(p: OnlineParameters, methods: tuple[str, ...]) -> list[RunSpec]:
+    return cmnist.specs(cmnist.CMNISTParameters.load(p.profile, data_root=p.data_root), methods)
+
+
+def _changed(specs: Iterable[RunSpec], **options: Any) -> list[RunSpec]:
+    return [spec.model_copy(update={"options": {**spec.options, **options}}) for spec in specs]
+
+
+def _by_data(specs: list[RunSpec], p: OnlineParameters) -> tuple[list[RunRecord], list[RunRecord]]:
+    records = runs.run_all(specs, live=p.live, data_root=p.data_root)
+    return tuple([r for r in records if r.spec.data["name"] == name] for name in ("celeba", "cmnist"))
