@@ -32,7 +32,7 @@ class OnlineParameters(celeba.CelebAParameters):
 
     stopped_at: float = Field(2 / 3, gt=0, le=1, description="share of the epochs after which the attack stops")
     source_radius: float = Field(0.03, gt=0, description="ε that the robust source withstands, on faces")
-    digits_source_radius: float = Field(0.15, gt=0, description="the same on digits")
+    digits_source_radius: float = Field(0.2, gt=0, description="the same on digits")
 
 
 def transfer_specs(p: OnlineParameters) -> list[RunSpec]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -19,11 +20,45 @@ from aeda_core import metrics, runs
 from aeda_core.datasets.base import DATA, PROJECT
 from aeda_core.experiments import celeba, cmnist, online
 from aeda_core.report import faces, paper
-from aeda_core.report.verdicts import Claim, Runs, by_method, cells, larger, margin
+from aeda_core.report.tables import Table
+from aeda_core.report.verdicts import REMARKS, RULE, Claim, Runs, by_method, cells, larger, margin
 from aeda_core.runs import RunRecord
 
 SCORECARD = DATA / "scorecard.json"
-PAGES = (PROJECT / "README.md", PROJECT / "book" / "intro.md")
+HEADLINES = (
+    "fig2.correlation",
+    "fig3.hard",
+    "fig3.adv",
+    "fig3.robust",
+    "fig4.decay",
+    "table1.aeda_robust.bacc",
+    "table1.aeda_robust.bias",
+    "fig8.consistency",
+    "table2.aeda_robust.gain",
+    "table2.aeda_robust.bias_ratio",
+    "table2.aeda_robust_per_batch.gain",
+    "table2.aeda_robust_per_batch.bias_ratio",
+    "fig10a.order",
+    "fig10b.stop",
+    "fig10c.attributes",
+    "fig11.stable",
+    "table3.gain",
+)
+"""The claims that README and intro show."""
+CHAPTER_OF = {
+    "Fig. 2": "01_bias_attribution",
+    "Fig. 3": "02_switched_labels",
+    "Fig. 4": "03_transferability",
+    "Fig. 11": "03_transferability",
+    "Table 1": "05_cmnist",
+    "Fig. 8": "05_cmnist",
+    "Table 2": "06_celeba",
+    "Fig. 10(a)": "07_online_attack",
+    "Fig. 10(b)": "07_online_attack",
+    "Fig. 10(c)": "08_accuracy_and_fairness",
+    "Table 3": "09_few_shot",
+}
+"""The chapter in book/ that shows what a claim is about."""
 _BEGIN, _END = "<!-- scorecard:begin -->", "<!-- scorecard:end -->"
 
 
@@ -261,7 +296,7 @@ def _common(runs: Runs, *methods: str) -> list[int]:
 
 
 def ledger() -> list[Claim]:
-    """Every claim, judged by the committed records; `not run` where they are missing."""
+    """Every claim, judged by the committed records."""
     return [
         *celeba_claims(celeba.recorded()),
         *transfer_claims(*online.recorded(online.transfer_specs)),
@@ -270,24 +305,84 @@ def ledger() -> list[Claim]:
     ]
 
 
+def verdicts(ledger: Sequence[Claim]) -> Table:
+    """The lines of `ledger` as a chapter's table."""
+    rows = pd.DataFrame([_line(claim) for claim in ledger]).set_index("claim").rename_axis(None)
+    return Table(
+        rows,
+        "Claims of this chapter, judged. Intervals: 95 %, over n folds or seeds. Only recorded runs of the full "
+        "protocol on the real data are judged, everything else is not run; ours are claims that the paper does not "
+        "make.",
+    )
+
+
+def _line(claim: Claim) -> dict[str, str]:
+    def told(value: float | str | None) -> str:
+        return "–" if value is None else str(value).replace("-", "−") if isinstance(value, float) else str(value)
+
+    return {
+        "claim": claim.claim,
+        "paper": told(claim.paper),
+        "here": told(claim.ours),
+        "95 % interval": f"{told(claim.ci95[0])} to {told(claim.ci95[1])}" if claim.ci95 else "–",
+        "n": str(claim.n),
+        "verdict": claim.verdict,
+    }
+
+
 def table(ledger: Sequence[Claim]) -> str:
-    """The ledger as a Markdown table."""
-    rows = [
-        {
-            "claim": claim.claim,
-            "paper": "–" if claim.paper is None else claim.paper,
-            "here": "–" if claim.ours is None else claim.ours,
-            "95 % interval": f"{claim.ci95[0]} to {claim.ci95[1]}" if claim.ci95 else "–",
-            "n": claim.n,
-            "verdict": claim.verdict,
-        }
-        for claim in ledger
-    ]
-    return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
+    """The lines of `ledger` as a Markdown table."""
+    return pd.DataFrame([_line(claim) for claim in ledger]).to_markdown(index=False, disable_numparse=True)
+
+
+def counted(ledger: Sequence[Claim]) -> str:
+    """How many claims got which verdict, in a sentence."""
+    found = Counter(claim.verdict for claim in ledger)
+    ours, claimed = found.pop("ours", 0), sum(found.values())
+    parts = [f"{found[verdict]} {verdict}" for verdict in RULE if found[verdict]]
+    return (
+        f"Of {claimed} claims of the paper: {', '.join(parts)}. Claims of ours, which the paper does not make: {ours}."
+    )
+
+
+def summary(ledger: Sequence[Claim]) -> str:
+    """The headline claims and the count of all, for README and intro."""
+    return f"{table([claim for claim in ledger if claim.id in HEADLINES])}\n\n{counted(ledger)}"
+
+
+def page(ledger: Sequence[Claim]) -> str:
+    """The scorecard page: the rule, and every claim under the chapter that shows it."""
+    meaning = pd.DataFrame({"verdict": [f"**{v}**" for v in RULE], "when": RULE.values()})
+    parts = [counted(ledger), "## The rule", meaning.to_markdown(index=False), *REMARKS]
+    for chapter, claims in _by_chapter(ledger).items():
+        parts += [f"## {{doc}}`{chapter}`", table(claims), _shared_origin(claims)]
+    return "\n\n".join(parts)
+
+
+def _by_chapter(ledger: Sequence[Claim]) -> dict[str, list[Claim]]:
+    found: dict[str, list[Claim]] = {}
+    for claim in ledger:
+        found.setdefault(CHAPTER_OF[claim.where], []).append(claim)
+    return dict(sorted(found.items()))
+
+
+def _shared_origin(claims: Sequence[Claim]) -> str:
+    origins = dict.fromkeys(
+        f"{claim.data}, profile {claim.profile}, trained on {claim.device}" for claim in claims if claim.n
+    )
+    return f"Data: {'; '.join(origins)}." if origins else "No record yet."
+
+
+PAGES = {
+    PROJECT / "README.md": summary,
+    PROJECT / "book" / "intro.md": summary,
+    PROJECT / "book" / "scorecard.md": page,
+}
+"""What is written between the markers of which file."""
 
 
 def write(check: bool = False) -> list[str]:
-    """Write data/scorecard.json and the tables in README and intro from the recorded runs.
+    """Write data/scorecard.json and the generated parts of PAGES from the recorded runs.
 
     check: write nothing. Returns the files that changed, or would change.
     """
@@ -298,14 +393,14 @@ def write(check: bool = False) -> list[str]:
     if before.get("claims") != json.loads(json.dumps(lines)):
         now = {"commit": runs.commit(), "generated": datetime.now(UTC).isoformat(timespec="seconds"), "claims": lines}
         texts[SCORECARD] = json.dumps(now, indent=1, ensure_ascii=False) + "\n"
-    for page in PAGES:
-        old = page.read_text()
-        block = f"{_BEGIN}\n\n{table(claims)}\n\n{_END}"
+    for path, shown in PAGES.items():
+        old = path.read_text()
+        block = f"{_BEGIN}\n\n{shown(claims)}\n\n{_END}"
         new, found = re.subn(f"{_BEGIN}.*?{_END}", lambda _, block=block: block, old, flags=re.DOTALL)
         if found != 1:
-            raise ValueError(f"'{page}' has {found} places between {_BEGIN} and {_END}; it needs one.")
+            raise ValueError(f"'{path}' has {found} places between {_BEGIN} and {_END}; it needs one.")
         if new != old:
-            texts[page] = new
+            texts[path] = new
     if not check:
         for path, text in texts.items():
             runs.write_atomically(path, text)

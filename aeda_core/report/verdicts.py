@@ -1,22 +1,5 @@
-"""The rule by which a verdict follows from the paper's number and our records.
-
-Only `paper`-profile records of the real data are judged. With I the 95 % interval of our mean over seeds and p the
-paper's number, "better" meaning higher bACC or lower bias:
-
-exceeded        all of I is better than p
-reproduced      I holds p
-partly          all of I is worse than p, but the method still beats `original` on the same seeds
-not reproduced  it does not
-not run         there are no such records
-ours            the paper makes no such claim
-
-`original` is there to be beaten, so for it better and worse are alike: reproduced if I holds p; partly if not, but it
-falls behind `oracle` (Table 1) or `aeda_robust` (Table 2) on the same seeds; else not reproduced. A method that the
-paper could not apply is reproduced if it refuses here too. An ordinal claim is reproduced if the paired interval of
-what it says to be larger lies above 0, partly if only its mean does. A margin that the paper prints is exceeded as a
-number is; reproduced if I holds it and tells it from no effect; partly reproduced if I does one of the two. Runs on the
-faces differ in the fold, and what is said of seeds holds for folds.
-"""
+"""The rule by which a verdict follows from the paper's number and our records. It stands in RULE and REMARKS, which
+the scorecard page shows."""
 
 from __future__ import annotations
 
@@ -29,6 +12,29 @@ import numpy as np
 from aeda_core import metrics
 from aeda_core.report import captions, paper
 from aeda_core.runs import RunRecord
+
+RULE = {
+    "exceeded": "all of *I* is better than *p*",
+    "reproduced": "*I* holds *p*",
+    "partly": "all of *I* is worse than *p*, but the method still beats Original on the same seeds",
+    "not reproduced": "it does not",
+    "not run": "there are no such records",
+    "ours": "the paper makes no such claim",
+}
+"""What each verdict means: *I* is the 95 % interval of our mean, *p* the paper's number; more bACC and less bias is
+better."""
+
+REMARKS = (
+    "Only runs of profile `paper` on the real data are judged; a stand-in and a shortened run never get a "
+    "verdict. *I* is Student's interval over seeds, or over folds for faces, and two methods are compared by "
+    "their differences on the same seeds.",
+    "Original is there to be beaten, so for it better and worse are alike: reproduced if *I* holds *p*; partly if"
+    " not, but it falls behind the oracle (Table 1) or AEDA_robust (Table 2); else not reproduced. A method that "
+    "the paper could not apply is reproduced if it refuses here too.",
+    "An order in words, such as above, falls or stable, is reproduced if the interval of what it says to be "
+    "larger lies above 0, partly if only its mean does. A margin that the paper prints is exceeded as a number "
+    "is; reproduced if *I* holds it and tells it from no effect; partly if *I* does one of the two.",
+)
 
 # what counts, in which direction better lies, and how many digits are told
 _MEASURES = {"bacc": (+1, "bACC (%)", 2), "bias": (-1, "model bias", 2)}
