@@ -175,7 +175,7 @@ def _order(runs: Runs, data: str) -> list[Claim]:
             threshold=0.0,
         )
     ]
-    for method in online.STOPPED:
+    for method in online.STOPPED[:1] if data else online.STOPPED:
         label, goes_on, stopped = paper.METHOD_LABELS[method], runs.get(method, {}), runs.get(f"{method}_stopped", {})
         ours = "" if method == "aeda_robust" else ".per_batch"
         for id_, measure, words, sign in (
