@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from aeda_core.experiments import celeba, cmnist, method, online
+from aeda_core.experiments import celeba, cmnist, method
 from aeda_core.profiles import Parameters
 from aeda_core.runs import RunSpec
 
@@ -41,11 +41,9 @@ CHAPTERS = {
     "attribution": Chapter(
         "01_bias_attribution.ipynb", celeba.CelebAParameters, partial(celeba.specs, methods=("original",))
     ),
-    "transfer": Chapter("03_transferability.ipynb", online.OnlineParameters, online.transfer_specs),
     "method": Chapter("04_method.ipynb", method.MethodParameters),
     "cmnist": Chapter("05_cmnist.ipynb", cmnist.CMNISTParameters, cmnist.specs, cmnist.tuning),
     "celeba": Chapter("06_celeba.ipynb", celeba.CelebAParameters, celeba.specs, celeba.tuning, celeba.keep_averages),
-    "online": Chapter("07_online_attack.ipynb", online.OnlineParameters, online.online_specs),
     "accuracy_fairness": Chapter(
         "08_accuracy_and_fairness.ipynb",
         celeba.CelebAParameters,

@@ -299,9 +299,7 @@ def ledger() -> list[Claim]:
     """Every claim, judged by the committed records."""
     return [
         *celeba_claims(celeba.recorded()),
-        *transfer_claims(*online.recorded(online.transfer_specs)),
         *cmnist_claims(cmnist.recorded()),
-        *online_claims(*online.recorded(online.online_specs)),
     ]
 
 
