@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +27,8 @@ class Recipe:
     red, brown, digit: colours of the two backgrounds and of the stroke (assumption: cmnist-colours)
     size:         side of the image in pixels
     seed:         draws the digits that are kept, and the backgrounds where correlation < 1
+    few, shots, draw: of each digit in `few` only `shots` training images remain, which `draw` draws from those kept;
+                  an empty `few` leaves everything as it is (App. B)
     """
 
     n_train: int = 6000
@@ -36,6 +39,9 @@ class Recipe:
     digit: Colour = (255, 255, 255)
     size: int = 28
     seed: int = 0
+    few: Sequence[int] = ()
+    shots: int = 4
+    draw: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.correlation <= 1:
@@ -49,6 +55,11 @@ class Recipe:
                 f"n_train={self.n_train}, n_validation={self.n_validation}, size={self.size}: "
                 "take at least one digit each and images of at least 8 pixels."
             )
+        if not set(self.few) < set(range(10)) or self.shots < 1:
+            raise DataError(
+                f"few is {list(self.few)} and shots is {self.shots}: name some of the digits 0 to 9, not all of them, "
+                "and leave each at least one image."
+            )
 
 
 def training(digits: Digits, recipe: Recipe) -> BiasedImages:
@@ -59,6 +70,8 @@ def training(digits: Digits, recipe: Recipe) -> BiasedImages:
     on_own_colour = torch.rand(len(index), generator=generator) < recipe.correlation
     brown = torch.where(on_own_colour, labels >= 5, labels < 5)
     _require_every_digit(labels, f"n_train={recipe.n_train}")
+    left = _few_shots(labels, recipe)
+    index, labels, brown = index[left], labels[left], brown[left]
     return _colour(digits.train_images[index], labels, brown.long(), index, recipe)
 
 
@@ -76,6 +89,21 @@ def testing(digits: Digits, recipe: Recipe) -> BiasedImages:
     # counted on from the training digits: no identity stands on both sides
     index = torch.arange(len(digits.test_images)) + len(digits.train_images)
     return _on_both(digits.test_images, digits.test_labels, index, recipe)
+
+
+def _few_shots(labels: Tensor, recipe: Recipe) -> Tensor:
+    """bool (N,): the images that remain where some digits are few, in a draw of its own."""
+    left = torch.ones(len(labels), dtype=torch.bool)
+    generator = torch.Generator().manual_seed(recipe.draw)
+    for digit in recipe.few:
+        members = (labels == digit).nonzero().flatten()
+        if len(members) < recipe.shots:
+            raise DataError(
+                f"n_train={recipe.n_train} holds {len(members)} images of digit {digit}, and shots={recipe.shots} asks "
+                "for more; take more digits or fewer shots."
+            )
+        left[members[torch.randperm(len(members), generator=generator)[recipe.shots :]]] = False
+    return left
 
 
 def _require_every_digit(labels: Tensor, asked: str) -> None:

@@ -3,6 +3,7 @@
 from aeda_core.methods.adversarial_debiasing import AdversarialDebiasing
 from aeda_core.methods.aeda import AEDAOnce, AEDAOnline, AEDAPre, AEDARobust
 from aeda_core.methods.cyclegan import CycleGAN
+from aeda_core.methods.few_shot import FewShot
 from aeda_core.methods.learner import Plan
 from aeda_core.methods.original import Original
 from aeda_core.methods.resampling import EmptyGroup, Undersampling
@@ -19,6 +20,7 @@ METHODS: dict[str, type[Original]] = {
     "aeda_online": AEDAOnline,
     "aeda_robust": AEDARobust,
     "aeda_robust_per_batch": AEDARobust,  # refresh=1: ours, never in place of the paper's
+    "few_shot": FewShot,  # App. B
     "oracle": Original,  # on data without the bias: the ceiling
 }
 
