@@ -33,7 +33,7 @@ from tqdm import tqdm
 from aeda_core import datasets, metrics, models
 from aeda_core.datasets.base import DATA, PROJECT
 from aeda_core.errors import Problem
-from aeda_core.methods import METHODS, EmptyGroup, Plan
+from aeda_core.methods import METHODS, STUDIES, EmptyGroup, Plan
 from aeda_core.training import train
 
 RESULTS_VERSION = 1
@@ -151,7 +151,7 @@ def execute(spec: RunSpec, data_root: str = "", ticks: str | None = None) -> Run
             torch.manual_seed(spec.seed)
             outputs = len(splits.training.target_names)
             model = models.build(**{"n_targets": outputs, **spec.model}).to(device)
-            method = METHODS[spec.method](
+            method = (METHODS | STUDIES)[spec.method](
                 model, splits.training.to(device), Plan(**spec.plan), spec.seed, **spec.options
             )
             classifier, outcome["epochs"] = train(method, held_out, checkpoint, lambda: (cost.keep(), _tick(ticks)))

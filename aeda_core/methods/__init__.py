@@ -4,6 +4,7 @@ from aeda_core.methods.adversarial_debiasing import AdversarialDebiasing
 from aeda_core.methods.aeda import AEDAOnce, AEDAOnline, AEDAPre, AEDARobust
 from aeda_core.methods.cyclegan import CycleGAN
 from aeda_core.methods.few_shot import FewShot
+from aeda_core.methods.label_switch import AdversarialSwitch, HardSwitch
 from aeda_core.methods.learner import Plan
 from aeda_core.methods.original import Original
 from aeda_core.methods.resampling import EmptyGroup, Undersampling
@@ -20,8 +21,14 @@ METHODS: dict[str, type[Original]] = {
     "aeda_online": AEDAOnline,
     "aeda_robust": AEDARobust,
     "aeda_robust_per_batch": AEDARobust,  # refresh=1: ours, never in place of the paper's
-    "few_shot": FewShot,  # App. B
     "oracle": Original,  # on data without the bias: the ceiling
 }
 
-__all__ = ["METHODS", "EmptyGroup", "Original", "Plan"]
+STUDIES: dict[str, type[Original]] = {
+    "hard_switch": HardSwitch,
+    "adversarial_switch": AdversarialSwitch,
+    "few_shot": FewShot,
+}
+"""What is trained to find something else out (Sec. 2.2, App. B); no row of the tables of methods against bias."""
+
+__all__ = ["METHODS", "STUDIES", "EmptyGroup", "Original", "Plan"]

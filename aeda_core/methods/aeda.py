@@ -64,14 +64,18 @@ class AEDA(Original):
 class Source(Original):
     """A classifier of both tasks, trained before the target's own: whom `aeda_pre` attacks (assumption: source).
 
-    attack: makes it robust (Sec. 2.2) by adversarial training [Madry et al. 2018]: it trains on what fools its bias
-            head, in place of the originals
+    hardening: makes it robust (Sec. 2.2) by adversarial training [Madry et al. 2018]: it trains on what fools its bias
+               head, in place of the originals. The radius grows from 0; a source that meets all of it from the start
+               learns nothing on faces (assumption: robust-source)
     """
 
+    GROWING = 0.7
+    """The share of the training in which the radius grows."""
+
     def __init__(
-        self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, attack: Attack | None = None
+        self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, hardening: Attack | None = None
     ) -> None:
-        self.attack = attack
+        self.hardening = hardening
         super().__init__(model, data, plan, seed)
 
     def parameters(self) -> Iterable[nn.Parameter]:
@@ -79,8 +83,10 @@ class Source(Original):
 
     def loss(self, batch: Tensor) -> Tensor:
         images = pixels(self.images(batch))
-        if self.attack is not None:
-            images = self.attack(self.model, images, 1 - self.data.bias[batch])
+        if self.hardening is not None:
+            done = (self.learner.steps + 1) / (self.GROWING * self.learner.total_steps)
+            attack = self.hardening.within(min(1.0, done) * self.hardening.epsilon)
+            images = attack(self.model, images, 1 - self.data.bias[batch])
         target_logits, bias_logits = self.model(images)
         return self.target_loss(target_logits, batch) + bias_loss(bias_logits, self.data.bias[batch])
 
@@ -103,7 +109,10 @@ class AEDAPre(AEDA):
         **options: object,
     ) -> None:
         super().__init__(model, data, plan, seed, **options)
-        self.source_plan, self.hardening = replace(plan, epochs=source_epochs), hardening(self.attack, source_radius)
+        self.source_plan, self.hardening = (
+            replace(plan, epochs=source_epochs),
+            hardening(self.attack.norm, source_radius),
+        )
         self.seed = seed
 
     def epoch(self, number: int) -> Tensor:
@@ -115,16 +124,16 @@ class AEDAPre(AEDA):
         return trained_source(self.model, self.data, self.source_plan, self.seed, self.hardening)
 
 
-def hardening(attack: Attack, radius: float) -> Attack | None:
-    """What a source has to withstand to be robust to `attack` within `radius`; None where that is 0."""
-    return replace(attack.within(radius), lambda_=1.0) if radius else None
+def hardening(norm: str, radius: float) -> Attack | None:
+    """What a source has to withstand to be robust within `radius`; None where that is 0."""
+    return Attack(norm=norm, epsilon=radius, step_size=radius / 2, steps=3, lambda_=1.0) if radius else None
 
 
 def trained_source(
-    model: Classifier, data: BiasedImages, plan: Plan, seed: int, attack: Attack | None = None
+    model: Classifier, data: BiasedImages, plan: Plan, seed: int, hardening: Attack | None = None
 ) -> Classifier:
-    """A trained Source with the network of `model`, not its weights, robust to `attack`."""
-    source = Source(redrawn(model, seed), data, plan, seed, attack)
+    """A trained Source with the network of `model`, not its weights."""
+    source = Source(redrawn(model, seed), data, plan, seed, hardening)
     for number in range(1, plan.epochs + 1):
         source.epoch(number)
     return source.learner.averaged.module

