@@ -6,7 +6,7 @@ import torch
 from aeda_core.attack import Attack
 from aeda_core.datasets import BiasedImages
 from aeda_core.methods import Plan
-from aeda_core.methods.aeda import AEDAPre, hardening, trained_source
+from aeda_core.methods.aeda import AEDAPre, Source, hardening, trained_source
 from aeda_core.methods.label_switch import AdversarialSwitch, HardSwitch
 from aeda_core.models import pixels
 
@@ -104,8 +104,16 @@ class TestRobustSource:
         assert self.fooled(plain, biased, attack) > self.fooled(robust, biased, attack) + 0.2
 
     def test_hardening_attacks_the_bias_alone_within_its_own_radius(self):
-        attack = Attack(epsilon=0.2, step_size=0.1, steps=4, lambda_=0.5)
-        assert hardening(attack, 0) is None
-        harder = hardening(attack, 0.05)
-        assert (harder.epsilon, harder.steps, harder.lambda_) == (0.05, 4, 1.0)
-        assert harder.step_size == pytest.approx(0.025)
+        assert hardening("linf", 0) is None
+        harder = hardening("l2", 0.05)
+        assert (harder.norm, harder.epsilon, harder.lambda_) == ("l2", 0.05, 1.0)
+
+    def test_the_radius_grows(self, make_model, biased, monkeypatch):
+        radii = []
+        monkeypatch.setattr(
+            Attack, "__call__", lambda self, model, images, towards: radii.append(self.epsilon) or images
+        )
+        trained_source(make_model(n_targets=2), biased, PLAN, 0, hardening("linf", 0.1))
+        grown = int(Source.GROWING * len(radii)) + 1
+        assert radii == sorted(radii) and 0 < radii[0] < 0.1
+        assert set(radii[grown:]) == {0.1} and max(radii[: grown - 2]) < 0.1

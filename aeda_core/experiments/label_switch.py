@@ -178,8 +178,7 @@ def perturbations(p: LabelSwitchParameters) -> tuple[BiasedImages, list[torch.Te
     with torch.random.fork_rng():
         for radius in (0.0, p.digits_radii[-1]):
             torch.manual_seed(0)
-            source = trained_source(
-                models.build(n_targets=10), splits.training, plan, 0, hardening(attack.norm, radius)
-            )
+            harder = hardening(attack.norm, radius)
+            source = trained_source(models.build(n_targets=10), splits.training, plan, 0, harder)
             examples.append(attack.on_uint8(source, shown.images, 1 - shown.bias, shown.targets))
     return shown, examples, splits.source

@@ -109,10 +109,8 @@ class AEDAPre(AEDA):
         **options: object,
     ) -> None:
         super().__init__(model, data, plan, seed, **options)
-        self.source_plan, self.hardening = (
-            replace(plan, epochs=source_epochs),
-            hardening(self.attack.norm, source_radius),
-        )
+        self.source_plan = replace(plan, epochs=source_epochs)
+        self.hardening = hardening(self.attack.norm, source_radius)
         self.seed = seed
 
     def epoch(self, number: int) -> Tensor:

@@ -44,10 +44,8 @@ class AdversarialSwitch(HardSwitch):
     ) -> None:
         super().__init__(model, data, plan, seed)
         self.attack = Attack(**{**options, "lambda_": 1.0})
-        self.source_plan, self.hardening = (
-            replace(plan, epochs=source_epochs),
-            hardening(self.attack.norm, source_radius),
-        )
+        self.source_plan = replace(plan, epochs=source_epochs)
+        self.hardening = hardening(self.attack.norm, source_radius)
         self.seed = seed
         self.examples: Tensor | None = None
 
