@@ -204,6 +204,7 @@ class TestAttackSchedule:
             pytest.param(AEDARobust, {"start": 0, "stop": 2}, [1, 1, 0, 0], id="robust: until the second"),
             pytest.param(AEDARobust, {"start": 1, "stop": 1}, [0, 0, 0, 0], id="robust: stopped before it began"),
             pytest.param(AEDAOnline, {"start": 0, "refresh": 1}, [BATCHES] * 4, id="each batch"),
+            pytest.param(AEDAOnline, {"every": 2}, [0, 1, 0, 1], id="every other epoch"),
             pytest.param(AEDAOnline, {"refresh": 1, "stop": 2}, [0, BATCHES, 0, 0], id="each batch of one epoch"),
             pytest.param(AEDARobust, {"start": 0, "refresh": 3}, [2] * 4, id="every third of four batches"),
             pytest.param(AEDARobust, {"start": 0, "refresh": 99}, [1] * 4, id="seldom: still once an epoch"),
@@ -276,7 +277,7 @@ class TestAttackSchedule:
             assert len({tuple(index.tolist()) for _, index in block}) == 1
 
     @pytest.mark.parametrize(
-        "options", [{"start": -1}, {"refresh": 0}, {"bias_epochs": 0}], ids=lambda options: next(iter(options))
+        "options", [{"start": -1}, {"refresh": 0}, {"every": 0}, {"bias_epochs": 0}], ids=lambda options: next(iter(options))
     )
     def test_a_schedule_that_cannot_be(self, start, refused, options):
         ((name, value),) = options.items()

@@ -144,6 +144,7 @@ class AEDAOnline(AEDA):
                    start)
     refresh:       batches between two attacks. None is the paper's: all examples anew once an epoch. 1 attacks each
                    batch just before it is trained on
+    every:         epochs from one with an attack to the next; 1 is the paper's
     stop:          the last epoch in which examples are renewed (Fig. 10b); None goes on to the end
     bias_epochs:   passes of bias training over what was just trained on
     bias_learning_rate: of h_b's own AdamW
@@ -159,18 +160,19 @@ class AEDAOnline(AEDA):
         seed: int,
         start: int = 1,
         refresh: int | None = None,
+        every: int = 1,
         stop: int | None = None,
         bias_epochs: int = 1,
         bias_learning_rate: float = 1e-3,
         **options: object,
     ) -> None:
-        if start < 0 or bias_epochs < 1 or (refresh is not None and refresh < 1):
+        if start < 0 or min(bias_epochs, every) < 1 or (refresh is not None and refresh < 1):
             raise ValueError(
-                f"start={start}, bias_epochs={bias_epochs}, refresh={refresh}: start is 0 or more, bias_epochs at "
-                "least 1, refresh at least 1 batch or None for a whole epoch."
+                f"start={start}, bias_epochs={bias_epochs}, refresh={refresh}, every={every}: start is 0 or more, "
+                "bias_epochs and every at least 1, refresh at least 1 batch or None for a whole epoch."
             )
         super().__init__(model, data, plan, seed, **options)
-        self.start, self.refresh, self.stop, self.bias_epochs = start, refresh, stop, bias_epochs
+        self.start, self.refresh, self.every, self.stop, self.bias_epochs = start, refresh, every, stop, bias_epochs
         self.renewing = False
         self.bias_optimiser = torch.optim.AdamW(model.bias_head.parameters(), lr=bias_learning_rate)
 
@@ -179,7 +181,8 @@ class AEDAOnline(AEDA):
         with f and h_b as the last epoch left them, then Eq. (4), then Eq. (5) or
         (6). With `refresh` they take turns more often."""
         stopped = self.stop is not None and number > self.stop
-        self.renewing = number > self.start and not stopped
+        due = number > self.start and (number - self.start - 1) % self.every == 0
+        self.renewing = due and not stopped
         order = self.draw_epoch()
         batches = self.refresh or len(order)
         losses = []

@@ -1,0 +1,133 @@
+"""Chapter 10: how much `aeda_robust` depends on what the paper leaves open, one choice at a time, on small C-MNIST."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from aeda_core import runs
+from aeda_core.experiments import cmnist
+from aeda_core.runs import RunRecord, RunSpec
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A choice and what it was varied over.
+
+    title:    over its plot
+    values:   what the horizontal axis says, and what that changes in the method's options, the plan or the data
+    ours:     which of them the book uses
+    papers:   which of them the paper uses, where it says
+    original: whether `original` depends on it, too, and is shown beside
+    """
+
+    title: str
+    values: dict[str, dict[str, Any]]
+    ours: str
+    papers: str | None = None
+    original: bool = False
+
+
+def _radius(epsilon: float, norm: str = "linf") -> dict[str, Any]:
+    return {"norm": norm, "epsilon": epsilon, "step_size": round(0.4 * epsilon, 4)}
+
+
+CHOICES: dict[str, Choice] = {
+    "epsilon": Choice(
+        "Radius ε (L∞)", {f"{value:g}": _radius(value) for value in (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)}, ours="0.3"
+    ),
+    "norm": Choice(
+        "Norm: radius ε in L2", {f"{value:g}": _radius(value, "l2") for value in (2.0, 4.0, 8.0, 14.0)}, ours="L∞ 0.3"
+    ),
+    "steps": Choice(
+        "Steps of the attack",
+        {str(n): {"steps": n, "step_size": round(0.6 / n, 4)} for n in (1, 2, 5, 10)},
+        ours="5",
+    ),
+    "lambda": Choice(
+        "λ of Eq. (3)", {f"{value:g}": {"lambda_": value} for value in (0.5, 0.8, 0.9, 0.98, 1.0)}, ours="0.98"
+    ),
+    "refresh": Choice(
+        "Examples made anew",
+        {
+            "each\nbatch": {"refresh": 1},
+            "8\nbatches": {"refresh": 8},
+            "each\nepoch": {},
+            "2\nepochs": {"every": 2},
+            "4\nepochs": {"every": 4},
+            "once": {"start": 1, "stop": 2},
+        },
+        ours="each\nepoch",
+        papers="each\nepoch",
+    ),
+    "bias_epochs": Choice("Epochs of h_b in an epoch of f", {str(n): {"bias_epochs": n} for n in (1, 2, 4)}, ours="1"),
+    "start": Choice("Epochs before the first attack", {str(n): {"start": n} for n in (0, 1, 3, 6)}, ours="0"),
+    "epochs": Choice("Epochs of training", {str(n): {"epochs": n} for n in (6, 12, 24)}, ours="12", original=True),
+    "n_train": Choice(
+        "Training digits",
+        {f"{n:,}": {"n_train": n} for n in (500, 1000, 2000, 4000)},
+        ours="2,000",
+        original=True,
+    ),
+    "correlation": Choice(
+        "Correlation of colour and digit",
+        {f"{value:g}": {"correlation": value} for value in (0.5, 0.7, 0.9, 0.98, 1.0)},
+        ours="1",
+        papers="1",
+        original=True,
+    ),
+}
+"""Everything but the choice is as in the base run: `aeda_robust` as in chapter 05, on fewer digits."""
+
+
+class SensitivityParameters(cmnist.CMNISTParameters):
+    """What chapter 10 can be told: the base run from which one choice at a time departs."""
+
+    changes: ClassVar = {
+        "smoke": {"seeds": 1, "n_train": 256, "n_validation": 100, "extremes": True, "shorter": 6},
+        "laptop": {"seeds": 1, "extremes": True, "shorter": 2},
+    }
+
+    seeds: int = Field(2, ge=1, le=100)
+    n_train: int = Field(2000, ge=1)
+    n_validation: int = Field(500, ge=1)
+    epochs: int = Field(12, ge=1)
+    extremes: bool = Field(False, description="only the first and the last value of each choice, beside ours")
+    shorter: int = Field(1, ge=1, description="divides all lengths of training and the sizes of training sets")
+
+
+def specs(p: SensitivityParameters) -> list[RunSpec]:
+    """The runs behind every plot; those at the base are shared."""
+    found = {spec.id: spec for choice in CHOICES.values() for own in plan(p, choice).values() for spec in own}
+    return list(found.values())
+
+
+def plan(p: SensitivityParameters, choice: Choice) -> dict[tuple[str, str], list[RunSpec]]:
+    """By method and value of `choice`: the runs, one a seed."""
+    names = list(choice.values)
+    if p.extremes:
+        names = [name for name in names if name in (names[0], choice.ours, names[-1])]
+    methods = ("original", "aeda_robust") if choice.original else ("aeda_robust",)
+    return {(method, name): _varied(p, method, choice.values[name]) for method in methods for name in names}
+
+
+def records(p: SensitivityParameters) -> dict[str, dict[tuple[str, str], list[RunRecord]]]:
+    """By choice, then by method and value, the chapter's records: looked up, and trained where `p` is live."""
+    found = {r.spec.id: r for r in runs.run_all(specs(p), live=p.live, data_root=p.data_root, label="sensitivity")}
+    return {
+        name: {key: [found[spec.id] for spec in own] for key, own in plan(p, choice).items()}
+        for name, choice in CHOICES.items()
+    }
+
+
+def _varied(p: SensitivityParameters, method: str, change: dict[str, Any]) -> list[RunSpec]:
+    fields = {k: v for k, v in change.items() if k in type(p).model_fields}
+    lengths = {"n_train": p.n_train, "epochs": p.epochs} | fields
+    fields |= {name: max(1, lengths[name] // p.shorter) for name in ("n_train", "epochs")}
+    extra = {k: v for k, v in change.items() if k not in type(p).model_fields}
+    return [
+        spec.model_copy(update={"experiment": "sensitivity", "options": {**spec.options, **extra}})
+        for spec in cmnist.specs(p.model_copy(update=fields), (method,))
+    ]
