@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from made import MADE
 
 from aeda_core import metrics
 from aeda_core.experiments import CHAPTERS, celeba, cmnist
@@ -36,7 +37,7 @@ def record(method, seed, own=990, other=100, profile="paper", data=REAL, **chang
         seed=seed,
     )
     outcome = {"confusion": confusion(own, other)} | changes
-    return RunRecord(spec=spec, provenance={"data": data, "device": "a CPU", "seconds": 1}, **outcome)
+    return RunRecord(spec=spec, provenance={"data": data, "device": "a CPU", "seconds": 1, **MADE}, **outcome)
 
 
 def verdicts(records):

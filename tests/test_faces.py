@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from made import MADE
 
 from aeda_core import metrics
 from aeda_core.datasets.celeba import ATTRIBUTES
@@ -42,7 +43,7 @@ def record(method, fold=0, lean=0.4, right=0.7, *, profile="paper", data=CELEBA)
         groups=np.stack([1000 * RATIOS, 1000 * (1 - RATIOS)], axis=1).round().astype(int).tolist(),
         confusion=counts.tolist(),
         bootstrap={"bacc": [70.0] * 40, "bias": np.linspace(bias - 0.2, bias + 0.2, 40).tolist()},
-        provenance={"data": data, "device": "a CPU, 1 thread", "seconds": 60.0},
+        provenance={"data": data, "device": "a CPU, 1 thread", "seconds": 60.0, **MADE},
     )
 
 

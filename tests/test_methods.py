@@ -277,7 +277,9 @@ class TestAttackSchedule:
             assert len({tuple(index.tolist()) for _, index in block}) == 1
 
     @pytest.mark.parametrize(
-        "options", [{"start": -1}, {"refresh": 0}, {"every": 0}, {"bias_epochs": 0}], ids=lambda options: next(iter(options))
+        "options",
+        [{"start": -1}, {"refresh": 0}, {"every": 0}, {"bias_epochs": 0}],
+        ids=lambda options: next(iter(options)),
     )
     def test_a_schedule_that_cannot_be(self, start, refused, options):
         ((name, value),) = options.items()

@@ -14,11 +14,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from made import MADE
 from PIL import Image
 
 from aeda_core.datasets.base import BiasedImages
 from aeda_core.experiments import cmnist
-from aeda_core.report import figures, look, paper, tables
+from aeda_core.report import captions, figures, look, paper, tables
 from aeda_core.runs import RunRecord, RunSpec
 
 MNIST = "MNIST (60,000 training, 10,000 test)"
@@ -58,7 +59,7 @@ def record(
             experiment="cmnist",
             profile=profile,
             method=method,
-            data={"name": "cmnist", "n_train": 6000, "correlation": 1.0},
+            data={"name": "cmnist", "fingerprint": "f" * 64, "n_train": 6000, "correlation": 1.0},
             model={},
             plan={"epochs": 3},
             seed=seed,
@@ -67,7 +68,7 @@ def record(
         refused=refused,
         epochs=[] if refused else rows,
         confusion=None if refused else confusion or counts(90, 10),
-        provenance={"data": data, "device": "a CPU, 1 thread", "seconds": 60.0},
+        provenance={"data": data, "device": "a CPU, 1 thread", "seconds": 60.0, **MADE},
     )
 
 
@@ -295,3 +296,31 @@ def test_labels_keep_their_order_their_distance_and_the_axis(positions, gap):
     moved = figures._spread(sorted(positions), gap, 0, 100)
     assert all(b - a >= gap * 0.9 for a, b in itertools.pairwise(moved))
     assert moved[0] >= -gap and moved[-1] <= 100 + gap
+
+
+class TestOrigin:
+    """The foldable line under a figure or table."""
+
+    def test_says_which_runs_and_what_makes_them_again(self):
+        text = captions.details([record("aeda_robust", seed) for seed in (0, 1)])
+        for part in (
+            "2, profile paper, seeds 0, 1",
+            "MNIST (60,000 training, 10,000 test); fingerprint cmnist ",
+            "2026-01-02, at commit 0123456789ab",
+            "1.7 CPU minutes",
+            "<code>aeda book --profile paper</code>",
+        ):
+            assert part in text
+
+    def test_names_the_chapter_that_asks_for_a_run(self):
+        for kind, ending in (("tuning", " --tuning"), ("specs", "")):
+            spec = getattr(cmnist, kind)(cmnist.CMNISTParameters.load("recorded"))[0]
+            assert captions.command(RunRecord(spec=spec, provenance={})) == f"aeda sweep cmnist{ending}"
+
+    def test_stands_under_every_table_and_figure_of_records(self):
+        records = [record(method, seed) for method in ("original", "aeda_robust") for seed in (0, 1)]
+        for shown in (tables.table1(records), tables.last_epoch(records), tables.settings(records)):
+            assert '<details class="aeda-origin">' in shown._repr_html_()
+        for shown in (figures.fig_table(records), figures.fig8(records)):
+            assert '<details class="aeda-origin">' in shown._repr_mimebundle_()["text/html"]
+        assert captions.details([]) == ""

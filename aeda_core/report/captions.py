@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import html
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from aeda_core.experiments import CHAPTERS
 from aeda_core.runs import RunRecord
 
 STAND_IN = "stand-in: "
@@ -36,6 +38,51 @@ def origin(records: Sequence[RunRecord]) -> str:
         f"{seeds} a method; trained on {_listed(r.provenance['device'] for r in records)}."
     )
     return sentence + (" Profile smoke tests the machinery: its numbers mean nothing." if "smoke" in profiles else "")
+
+
+def details(records: Sequence[RunRecord]) -> str:
+    """The foldable line under a figure or table: which runs are behind it, and the command that makes them again.
+
+    HTML; empty without records.
+    """
+    if not records:
+        return ""
+    made = sorted(r.provenance["date"][:10] for r in records)
+    spans = dict.fromkeys((made[0], made[-1]))
+    fingerprints = _listed(f"{r.spec.data['name']} {r.spec.data['fingerprint'][:12]}" for r in records)
+    cost = sum(r.provenance["cpu_seconds"] for r in records)
+    profiles = _listed(r.spec.profile for r in records)
+    told = {
+        "runs": f"{len(records)}, profile {profiles}, {_listed(unit_of([r]) for r in records)}s "
+        f"{', '.join(map(str, sorted({r.spec.seed for r in records})))}",
+        "data": f"{_listed(data_phrase(r.provenance['data']) for r in records)}; fingerprint {fingerprints}",
+        "device": _listed(r.provenance["device"] for r in records),
+        "made": f"{' to '.join(spans)}, at commit {_listed(r.provenance['commit'] for r in records)}",
+        "took": f"{cost / 60:.1f} CPU minutes, {sum(r.provenance['seconds'] for r in records) / 60:.1f} by the clock",
+    }
+    rows = "".join(f"<dt>{name}</dt><dd>{for_html(text)}</dd>" for name, text in told.items())
+    commands = "<br>".join(f"<code>{text}</code>" for text in dict.fromkeys(map(command, records)))
+    return (
+        '<details class="aeda-origin"><summary>Where this comes from</summary>'
+        f"<dl>{rows}<dt>made again by</dt><dd>{commands}</dd></dl></details>\n"
+    )
+
+
+def command(record: RunRecord) -> str:
+    """What makes this run again where its record is missing."""
+    return _sweeps().get(record.spec.id) or f"aeda book --profile {record.spec.profile}"
+
+
+@functools.cache
+def _sweeps() -> dict[str, str]:
+    """By id of a recorded run: the command of the first chapter that asks for it."""
+    found: dict[str, str] = {}
+    for name, chapter in CHAPTERS.items():
+        parameters = chapter.parameters.load("recorded")
+        for specs, option in ((chapter.specs, ""), (chapter.tuning, " --tuning")):
+            for spec in specs(parameters):
+                found.setdefault(spec.id, f"aeda sweep {name}{option}")
+    return found
 
 
 def unit_of(records: Sequence[RunRecord]) -> str:

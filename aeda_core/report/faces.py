@@ -123,6 +123,7 @@ def fig2(records: Sequence[RunRecord]) -> Figure:
             "recognised better, a triangle down one on which men are; point at one for its name. Short lines: the gap "
             "that a fair model would show on as few faces. The folds' test faces are taken together (after Fig. 2 of "
             f"the paper). {captions.origin(shown)}",
+            records=shown,
         )  # fmt: skip
 
 
@@ -161,6 +162,7 @@ def gap_table(records: Sequence[RunRecord], n: int = 10) -> Table:
         f"The {n} target tasks on which Original treats women and men most differently. Share of women: among the "
         "task's training faces; floor: the gap that a fair model would show; tested: test faces of the gender with "
         f"fewer of them, the folds taken together. {captions.origin(shown)}",
+        records=shown,
     )
 
 
@@ -198,6 +200,7 @@ def fig_annotations(everyone: Mapping[str, float], records: Sequence[RunRecord])
             caption="No attribute is shared out evenly. Dots: the share of women among all annotated images that have "
             "the attribute; bars: the same among the faces that the classifiers here are trained on, one for each "
             f"person. {captions.origin(shown)}",
+            records=shown,
         )  # fmt: skip
 
 
@@ -261,6 +264,7 @@ def floors(records: Sequence[RunRecord]) -> Table:
         "what a fair model would show, right answers dealt out at random within each task. Taking the folds' test "
         "faces together makes the groups larger and the floor lower; tasks: how many have test faces of both genders. "
         f"{captions.origin(records)}",
+        records=records,
     )
 
 
@@ -315,6 +319,7 @@ def fig10c(records: Sequence[RunRecord], method: str = "aeda_robust") -> Figure:
             caption=f"Every attribute from Original (dot) to {METHOD_LABELS[method]} (arrowhead): to the left is "
             "fairer, up is more accurate; point at a dot for its numbers. The folds' test faces are taken together "
             f"(after Fig. 10(c) of the paper). {captions.origin([*_of(records, 'original'), *_of(records, method)])}",
+            records=[*_of(records, 'original'), *_of(records, method)],
         )  # fmt: skip
 
 
@@ -334,6 +339,7 @@ def attribute_table(records: Sequence[RunRecord], method: str = "aeda_robust") -
         "Bias (sum of the attribute's two gaps) and bACC of every attribute"
         + (", mean over folds [95 % interval]" if len(before) > 1 else ", one fold, so no interval")
         + f". {captions.origin([*before, *after])}",
+        records=[*before, *after],
     )
 
 

@@ -89,6 +89,7 @@ def table3(records: Sequence[RunRecord]) -> Table:
         "digit's images, those that are recognised; the paper prints one number and calls it both. "
         f"{_spread(records)} {_origin(records)}",
         _never(runs),
+        records=records,
     )
 
 
@@ -125,6 +126,7 @@ def fig_table3(records: Sequence[RunRecord]) -> Figure:
             + "; small dots: single draws of the shots, those of one draw tied; open diamonds: the paper's one draw, "
             "its only numbers in both panels. A digit that is never predicted has a precision of 0. "
             + _origin(records),
+            records=records,
         )
 
 
@@ -193,6 +195,7 @@ def tuning(tried: Sequence[RunRecord]) -> Table:
         pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="method and setting"),
         "What was tried, judged on held-out training digits on both backgrounds, never on test digits: means of the "
         f"digits 2, 4, 6 and 8 over {_n(tried)} draws of their own. {captions.origin(tried)}",
+        records=tried,
     )
 
 

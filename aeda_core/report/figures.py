@@ -114,6 +114,7 @@ def fig_table(records: Sequence[RunRecord]) -> Figure:
             + "; open diamonds: the paper. "
             + ("A method that balances groups cannot start where one of them is empty. " if refused else "")
             + captions.origin(records),
+            records=records,
         )
 
 
@@ -151,6 +152,7 @@ def fig8(records: Sequence[RunRecord], methods: Sequence[str] = ("original", "ae
             caption="Which digit is taken for which, in percent of the true digit's test images, summed over seeds; "
             f"cells of at least 1 % carry their number. The frame holds the digits that training {never} "
             f"showed on this background (after Fig. 8 of the paper). {captions.origin(shown)}",
+            records=shown,
         )
 
 
@@ -198,6 +200,7 @@ def fig_curves(
             f"{_looked_at(columns, records)}. Lines: mean; {spread}. "
             + (f"Dotted: epoch {min(stops)}, the last with new examples where they stop. " if stops else "")
             + f"{captions.origin(records)}",
+            records=records,
         )
 
 
@@ -231,6 +234,7 @@ def fig_accuracy_fairness(records: Sequence[RunRecord]) -> Figure:
             caption="Accuracy and fairness rise together where the points climb to the left. Filled dots: the mean of "
             f"our runs; small dots: single {captions.unit_of(records)}s; open diamonds: the paper, tied to the same "
             "method. " + captions.origin(shown),
+            records=shown,
         )
 
 

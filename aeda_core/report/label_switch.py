@@ -62,6 +62,7 @@ def fig3(faces: Records, digits: Records) -> Figure:
             caption="Trained on nothing but switched labels, tested on unmodified images with their true labels. Dots: "
             f"mean{_spread(faces)}; open diamonds: the paper's numbers (faces only); dotted: guessing. "
             f"Left: {captions.origin(faces)} Right: {captions.origin(digits)}",
+            records=[*faces, *digits],
         )
 
 
@@ -97,6 +98,7 @@ def fig_radius(faces: Records, digits: Records) -> Figure:
             "on "
             f"originals. Lines: mean{_spread(faces, band=True)}. Left: {captions.origin(faces)} Right: "
             f"{captions.origin(digits)}",
+            records=[*faces, *digits],
         )
 
 

@@ -7,12 +7,14 @@ import hashlib
 import html
 import io
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from matplotlib.figure import Figure as Canvas
 
 from aeda_core.report import captions
+from aeda_core.runs import RunRecord
 
 INK = "#010203"
 """Stands for the page's text colour: `currentColor` in the SVG, as good as black in the PNG."""
@@ -69,28 +71,31 @@ STYLE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture as SVG and PNG, with the words that stand for it (`alt`) and under it (`caption`)."""
+    """A picture as SVG and PNG, with the words that stand for it (`alt`) and under it (`caption`), and the runs that
+    it shows (`records`)."""
 
     svg: str
     png: bytes
     alt: str
     caption: str
+    records: Sequence[RunRecord] = field(default=(), kw_only=True)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         caption = f"<figcaption>{captions.for_html(self.caption)}</figcaption>"
+        below = f"{caption}\n{captions.details(self.records)}"
         return {
-            "text/html": f'<figure class="aeda-figure">\n{self.svg}\n{caption}\n</figure>',
+            "text/html": f'<figure class="aeda-figure">\n{self.svg}\n{below}</figure>',
             "image/png": base64.b64encode(self.png).decode(),
             "text/plain": f"{self.alt}\n{self.caption}",
         }
 
 
-def finished(canvas: Canvas, name: str, *, alt: str, caption: str) -> Figure:
+def finished(canvas: Canvas, name: str, *, alt: str, caption: str, records: Sequence[RunRecord] = ()) -> Figure:
     """What `canvas` shows as a Figure; `name` keeps its ids apart from those of other figures on a page."""
     svg, png = io.StringIO(), io.BytesIO()
     canvas.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
     canvas.savefig(png, format="png", dpi=110, facecolor="white", metadata={"Software": None})
-    return Figure(_for_page(svg.getvalue(), name, alt), png.getvalue(), alt, caption)
+    return Figure(_for_page(svg.getvalue(), name, alt), png.getvalue(), alt, caption, records=records)
 
 
 def _for_page(svg: str, name: str, alt: str) -> str:

@@ -86,7 +86,8 @@ def estimates(data: pd.DataFrame, column: str) -> dict[str, Estimate]:
 class Table:
     """Text in rows and columns with a caption that stands alone, and footnotes.
 
-    words: the columns that hold running text, not numbers
+    words:   the columns that hold running text, not numbers
+    records: the runs whose numbers it shows
     Notebooks show `_repr_html_`; `str` is what a test or a terminal reads.
     """
 
@@ -94,6 +95,7 @@ class Table:
     caption: str
     notes: Sequence[str] = ()
     words: Sequence[str] = ()
+    records: Sequence[RunRecord] = ()
 
     def _repr_html_(self) -> str:
         table = self.data.to_html(border=0, classes="aeda-table", justify="unset")
@@ -108,7 +110,7 @@ class Table:
             for text in self.data[column]:
                 cell = f"<td>{html.escape(text)}</td>"
                 body = body.replace(cell, cell.replace("<td>", '<td class="aeda-words">'))
-        return f'<div class="aeda-table-box">\n{head}<tbody>{body}{notes}\n</div>'
+        return f'<div class="aeda-table-box">\n{head}<tbody>{body}{notes}\n{captions.details(self.records)}</div>'
 
     def __repr__(self) -> str:
         return "\n".join([self.caption, "", self.data.to_string(), *([""] if self.notes else []), *self.notes])
@@ -156,6 +158,7 @@ def _compared(records: Sequence[RunRecord], lead: str, faces: bool = False) -> T
         _text_frame(rows, "method"),
         f"{lead}. {_what_is_shown(records)} {captions.origin(records)}",
         [f"{mark} {refusals[method]}" for method, mark in marks.items()],
+        records=records,
     )
 
 
@@ -172,6 +175,7 @@ def backgrounds(records: Sequence[RunRecord]) -> Table:
         "How much the background decides: accuracy on the test digits shown on the background that their class had in "
         "training and on the other one, and how alike the two confusion matrices are (consistency; 1: "
         f"the background does not matter). {_what_is_shown(shown)} {captions.origin(shown)}",
+        records=shown,
     )
 
 
@@ -186,6 +190,7 @@ def last_epoch(records: Sequence[RunRecord]) -> Table:
         "The adversarial examples after the last epoch: cross-task transferability r(m), feature difference of "
         "Eq. (7), and the share of them that fools the current bias head. "
         f"{_what_is_shown(shown)} {captions.origin(shown)}",
+        records=shown,
     )
 
 
@@ -213,6 +218,7 @@ def settings(records: Sequence[RunRecord]) -> Table:
         _text_frame(cells, "method"),
         f"What each method was given beyond what the rows above it already say. {captions.origin(shown)}",
         words=("settings",),
+        records=shown,
     )
 
 
@@ -243,6 +249,7 @@ def tuning(tried: Sequence[RunRecord], used: Sequence[RunRecord] = ()) -> Table:
         "How the settings were chosen: what was tried, and accuracy and bias on held-out training images, never on "
         f"test images. {_what_is_shown(tried)} {captions.origin(tried)}",
         words=("what was changed",),
+        records=tried,
     )
 
 

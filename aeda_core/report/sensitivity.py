@@ -1,0 +1,87 @@
+"""What chapter 10 shows: a row of two panels for each choice, bACC and model bias over what it was varied over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
+
+from aeda_core.experiments.sensitivity import CHOICES, Choice
+from aeda_core.report import captions
+from aeda_core.report.figures import AXES
+from aeda_core.report.look import INK, LOOKS, STYLE, WIDTH, Figure, finished
+from aeda_core.report.paper import METHOD_LABELS
+from aeda_core.report.tables import DECIMALS
+from aeda_core.runs import RunRecord
+
+MEASURES = ("bacc", "bias")
+
+ByValue = Mapping[tuple[str, str], Sequence[RunRecord]]
+"""The runs of a choice, by method and value."""
+
+
+def fig_choices(runs: Mapping[str, ByValue], names: Sequence[str]) -> Figure:
+    """The choices `names`, as `experiments.sensitivity.records` gives them."""
+    with mpl.rc_context(STYLE):
+        canvas = Canvas(figsize=(WIDTH, 1.75 * len(names) + 0.5), layout="constrained")
+        axes = canvas.subplots(len(names), 2, squeeze=False)
+        for row, name in zip(axes, names, strict=True):
+            for ax, measure in zip(row, MEASURES, strict=True):
+                _panel(ax, CHOICES[name], runs[name], measure)
+        canvas.legend(handles=_legend(runs, names), loc="outside upper right", ncols=4)
+        shown = {r.spec.id: r for name in names for own in runs[name].values() for r in own}
+        records = list(shown.values())
+        return finished(
+            canvas,
+            "choices",
+            alt=" ".join(_in_words(CHOICES[name], runs[name]) for name in names),
+            caption="How accuracy (left, higher is better) and bias (right, lower is better) move with one choice, "
+            "all others as in the base run. Dots: single seeds; lines: their mean; the filled column: our choice, "
+            "a P below it: the paper's, where it says. "
+            f"Small C-MNIST, test digits on both backgrounds. {captions.origin(records)}",
+            records=records,
+        )
+
+
+def _panel(ax: Axes, choice: Choice, runs: ByValue, measure: str) -> None:
+    names = list(dict.fromkeys(value for _, value in runs))
+    for method in dict.fromkeys(method for method, _ in runs):
+        look = LOOKS[method]
+        points = [_values(runs[method, name], measure) for name in names]
+        ax.plot(range(len(names)), [np.mean(p) for p in points], linewidth=1.4, **look)
+        for x, values in enumerate(points):
+            ax.plot([x] * len(values), values, "o", markersize=4, color=look["color"], markeredgewidth=0)
+    if choice.ours in names:
+        x = names.index(choice.ours)
+        ax.axvspan(x - 0.28, x + 0.28, color=INK, alpha=0.1, linewidth=0)
+    labels = [f"{name}\nP" if name == choice.papers else name for name in names]
+    ax.set_xticks(range(len(names)), labels)
+    ax.set_xlim(-0.5, len(names) - 0.5)
+    ax.set_ylabel(AXES[measure])
+    ax.set_ylim(*((None, 101) if measure == "bacc" else (0, None)))
+    ax.grid(axis="y")
+    if measure == "bacc":
+        ax.set_title(choice.title if choice.ours in names else f"{choice.title}; ours is {choice.ours}")
+
+
+def _values(records: Sequence[RunRecord], measure: str) -> list[float]:
+    return [getattr(record, measure) for record in records]
+
+
+def _legend(runs: Mapping[str, ByValue], names: Sequence[str]) -> list[Line2D]:
+    methods = dict.fromkeys(method for name in names for method, _ in runs[name])
+    return [Line2D([], [], marker="o", markersize=4, label=METHOD_LABELS[m], **LOOKS[m]) for m in methods]
+
+
+def _in_words(choice: Choice, runs: ByValue) -> str:
+    parts = [
+        f"{value.replace(chr(10), ' ')}: bACC {np.mean(_values(own, 'bacc')):.{DECIMALS['bacc']}f}, "
+        f"bias {np.mean(_values(own, 'bias')):.{DECIMALS['bias']}f}"
+        for (method, value), own in runs.items()
+        if method == "aeda_robust"
+    ]
+    return f"{choice.title}: {'; '.join(parts)}."
