@@ -1,4 +1,4 @@
-"""The command line: `aeda data | run | sweep | book | chapters | scorecard`."""
+"""The command line: `aeda data | run | sweep | book | chapters | scorecard | check | declare | verify`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from aeda_core import experiments, runs
+from aeda_core import experiments, gate, runs
 from aeda_core.datasets import celeba, mnist
 from aeda_core.datasets.base import PROJECT
 from aeda_core.errors import Problem
@@ -120,6 +120,7 @@ def chapters() -> None:
         path = PROJECT / "book" / chapter.notebook
         notebook = nbformat.read(path, as_version=4)
         nbclient.NotebookClient(notebook, record_timing=False).execute()
+        gate.stamp(notebook, chapter)
         runs.write_atomically(path, nbformat.writes(notebook) + "\n")
         out.print(f"{path.relative_to(PROJECT)} executed")
 
@@ -144,6 +145,33 @@ def scorecard(
     if check and stale:
         raise Problem(f"{', '.join(stale)} no longer says what the records say; run `make scorecard` and commit.")
     out.print(f"scorecard {'up to date' if check else 'written'}")
+
+
+@app.command()
+def check() -> None:
+    """Fail if records, chapters, claims or the rooms that decide results no longer fit together."""
+    if problems := gate.problems():
+        raise Problem("\n".join(problems))
+    out.print("records, chapters, claims and code fit together")
+
+
+@app.command()
+def declare() -> None:
+    """Declare that the code as it is gives the results that are recorded; `aeda verify` is how to know."""
+    gate.declare()
+    out.print(f"{gate.LOCK.relative_to(PROJECT)} written")
+
+
+@app.command()
+def verify(
+    sample: Annotated[int, typer.Option(min=1, help="how many recorded runs")] = 2,
+    seed: Annotated[int, typer.Option(help="draws which")] = 0,
+    minutes: Annotated[float, typer.Option(help="leave out runs that took more CPU time than this")] = 5.0,
+    data: DataRoot = "",
+) -> None:
+    """Train some recorded runs once more, in full, and compare."""
+    for record in gate.sample(sample, seed, minutes):
+        out.print(gate.verify(record, data))
 
 
 def _chapter(name: str) -> Chapter:

@@ -15,7 +15,7 @@ def generalisation_accuracy(f_ori: Tensor, f_adv: Tensor, bias: Tensor, attacked
     """r(m), Sec. 2.3: the accuracy on originals of a bias head that was trained on adversarial examples alone.
 
     The paper's three operations at epoch m, the first of which is the training itself: fix f; train h_b^generalize on
-    f(X_adv) with the attacked labels; test it on f(X_ori) with the true ones.
+    f(X_adv) with the attacked labels; test it on f(X_ori) with the true ones (assumption: transfer-head).
     f_ori, f_adv: features (N, D) of originals and of their adversarial examples
     bias, attacked: (N,), the true and the attacked bias values
     """

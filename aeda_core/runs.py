@@ -137,10 +137,19 @@ def execute(spec: RunSpec, data_root: str = "", ticks: str | None = None) -> Run
     data_root: where the data is; must hold what the spec's fingerprint names
     ticks:     a file that grows by one byte an epoch, for whoever watches
     """
+    checkpoint = CHECKPOINTS / f"{spec.id}.pt"
+    record = perform(spec, data_root, checkpoint, ticks)
+    write_atomically(spec.path, record.model_dump_json(indent=None, exclude_none=True) + "\n")
+    checkpoint.unlink(missing_ok=True)
+    checkpoint.with_suffix(".cost").unlink(missing_ok=True)
+    return record
+
+
+def perform(spec: RunSpec, data_root: str = "", checkpoint: Path | None = None, ticks: str | None = None) -> RunRecord:
+    """Run `spec` and keep nothing but, after every epoch, `checkpoint`."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         torch.set_num_threads(1)
-    checkpoint = CHECKPOINTS / f"{spec.id}.pt"
     cost = _Cost(checkpoint)
     commit()  # looked up now and remembered: the code that runs is the code as it is at the start
     splits = _splits(json.dumps(spec.data), data_root)
@@ -161,20 +170,17 @@ def execute(spec: RunSpec, data_root: str = "", ticks: str | None = None) -> Run
             outcome["bootstrap"] = metrics.bootstrap(test, predicted)
     except EmptyGroup as reason:
         outcome["refused"] = str(reason)
-    record = RunRecord(spec=spec, provenance=_provenance(device, cost, splits.source), **outcome)
-    write_atomically(spec.path, record.model_dump_json(indent=None, exclude_none=True) + "\n")
-    checkpoint.unlink(missing_ok=True)
-    cost.path.unlink(missing_ok=True)
-    return record
+    return RunRecord(spec=spec, provenance=_provenance(device, cost, splits.source), **outcome)
 
 
 class _Cost:
     """What a run took so far, in this sitting and in those before it, whose sum lies beside the checkpoint."""
 
-    def __init__(self, checkpoint: Path) -> None:
-        self.path = checkpoint.with_suffix(".cost")
+    def __init__(self, checkpoint: Path | None) -> None:
+        self.path = checkpoint and checkpoint.with_suffix(".cost")
         self.began, self.cpu_began = time.perf_counter(), time.process_time()
-        self.before = json.loads(self.path.read_text()) if checkpoint.exists() and self.path.exists() else [0.0, 0.0]
+        resumed = checkpoint is not None and checkpoint.exists() and self.path.exists()
+        self.before = json.loads(self.path.read_text()) if resumed else [0.0, 0.0]
 
     @property
     def total(self) -> list[float]:
@@ -183,7 +189,8 @@ class _Cost:
         return [round(before + seconds, 1) for before, seconds in zip(self.before, now, strict=True)]
 
     def keep(self) -> None:
-        write_atomically(self.path, json.dumps(self.total))
+        if self.path is not None:
+            write_atomically(self.path, json.dumps(self.total))
 
 
 def recorded(spec: RunSpec) -> RunRecord | None:

@@ -143,6 +143,17 @@ class TestCommitted:
         fields = {"id", "where", "claim", "paper", "ours", "ci95", "n", "profile", "data", "device", "verdict"}
         assert all(claim.keys() == fields for claim in card["claims"])
 
+    def test_every_claim_of_the_paper_is_there_with_a_verdict(self):
+        """The ids that other people rely on."""
+        verdicts = {claim["id"]: claim["verdict"] for claim in json.loads(claims.SCORECARD.read_text())["claims"]}
+        ids = {"fig2.correlation", "fig3.hard", "fig3.adv", "fig3.robust", "fig4.decay", "fig4.bias_rises"}
+        ids |= {"fig8.consistency", "fig10a.order", "fig10b.stop", "fig10c.attributes", "fig11.stable"}
+        ids |= {f"table1.{method}.{measure}" for method in cmnist.METHODS for measure in ("bacc", "bias")}
+        ids |= {f"table2.{method}.{measure}" for method in paper.TABLE2 for measure in ("bacc", "bias")}
+        ids |= {f"table3.{what}" for what in ("digit2", "digit4", "digit6", "digit8", "gain")}
+        assert ids <= verdicts.keys()
+        assert "not run" not in verdicts.values()
+
     def test_coupled_attacks_beat_the_one_made_beforehand(self, records):
         """The paper's main argument, on every seed. How the rest stand among each other is the ledger's to say."""
         for name, sign in (("bacc", 1), ("bias", -1)):

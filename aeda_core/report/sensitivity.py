@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
@@ -15,7 +16,7 @@ from aeda_core.report import captions
 from aeda_core.report.figures import AXES
 from aeda_core.report.look import INK, LOOKS, STYLE, WIDTH, Figure, finished
 from aeda_core.report.paper import METHOD_LABELS
-from aeda_core.report.tables import DECIMALS
+from aeda_core.report.tables import DECIMALS, Table
 from aeda_core.runs import RunRecord
 
 MEASURES = ("bacc", "bias")
@@ -45,6 +46,36 @@ def fig_choices(runs: Mapping[str, ByValue], names: Sequence[str]) -> Figure:
             f"Small C-MNIST, test digits on both backgrounds. {captions.origin(records)}",
             records=records,
         )
+
+
+def spans(runs: Mapping[str, ByValue]) -> Table:
+    """How far aeda_robust moves with each choice, from its worst value to its best, the widest in bACC first."""
+    rows = {}
+    for name, by_value in runs.items():
+        means = {
+            measure: {
+                value.replace("\n", " "): float(np.mean(_values(own, measure)))
+                for (method, value), own in by_value.items()
+                if method == "aeda_robust"
+            }
+            for measure in MEASURES
+        }
+        row = {}
+        for measure, sign in zip(MEASURES, (1, -1), strict=True):
+            ranked = sorted(means[measure], key=lambda value: sign * means[measure][value])
+            worst, best = ranked[0], ranked[-1]
+            title, decimals = AXES[measure], DECIMALS[measure]
+            row[f"{title}: worst"] = f"{means[measure][worst]:.{decimals}f} at {worst}"
+            row[f"{title}: best"] = f"{means[measure][best]:.{decimals}f} at {best}"
+        rows[CHOICES[name].title] = row, np.ptp(list(means["bacc"].values()))
+    ordered = sorted(rows, key=lambda title: -rows[title][1])
+    records = list({r.spec.id: r for own in runs.values() for each in own.values() for r in each}.values())
+    return Table(
+        pd.DataFrame([rows[title][0] for title in ordered], index=ordered).rename_axis(columns="choice"),
+        "What each choice can do to aeda_robust, means over seeds, the choice that matters most for accuracy first. "
+        + captions.origin(records),
+        records=records,
+    )
 
 
 def _panel(ax: Axes, choice: Choice, runs: ByValue, measure: str) -> None:

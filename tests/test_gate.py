@@ -1,0 +1,147 @@
+"""What the gate must notice, each in its own way, and what it must let pass."""
+
+import json
+import re
+
+import nbformat
+import numpy as np
+import pytest
+
+from aeda_core import gate, runs
+from aeda_core.experiments import CHAPTERS, cmnist
+from aeda_core.profiles import Parameters
+from aeda_core.report import assumptions, claims
+from aeda_core.runs import RunRecord
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project of one room, whose state is declared."""
+    room = tmp_path / "aeda_core" / "attack.py"
+    room.parent.mkdir()
+    room.write_text('"""Words."""\n\n\ndef step(x):\n    """More words."""\n    return x + 1  # one\n')
+    monkeypatch.setattr(gate, "PROJECT", tmp_path)
+    monkeypatch.setattr(gate, "ROOMS", ("attack.py",))
+    monkeypatch.setattr(gate, "LOCK", tmp_path / "rooms.json")
+    gate.declare()
+    return room
+
+
+class TestRooms:
+    def test_what_decides_results_is_noticed(self, project):
+        project.write_text(project.read_text().replace("x + 1", "x + 2"))
+        (sentence,) = gate.stale_rooms()
+        assert "aeda_core/attack.py" in sentence and "`aeda declare`" in sentence and "RESULTS_VERSION" in sentence
+        gate.declare()
+        assert gate.stale_rooms() == []
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [("# one", "# two"), ('"""Words."""', '"""Other words."""'), ('    """More words."""\n', ""), ("\n\n\n", "\n")],
+    )
+    def test_words_and_layout_decide_nothing(self, project, old, new):
+        project.write_text(project.read_text().replace(old, new))
+        assert gate.stale_rooms() == []
+
+    def test_every_room_that_decides_results_is_watched(self):
+        assert set(gate.rooms()) == set(gate.ROOMS)
+        code = {path.name for path in (gate.PROJECT / "aeda_core").iterdir() if not path.name.startswith("__")}
+        assert code - set(gate.ROOMS) == {"cli.py", "errors.py", "experiments", "gate.py", "profiles.py", "report"}
+
+
+@pytest.fixture
+def chapter(tmp_path, monkeypatch):
+    """A chapter of one run, executed and stamped on its record."""
+    spec = cmnist.specs(cmnist.CMNISTParameters.load("recorded"))[0]
+    record = RunRecord(spec=spec, provenance={"cpu_seconds": 1.0})
+    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(gate, "PROJECT", tmp_path)
+    runs.write_atomically(spec.path, record.model_dump_json() + "\n")
+    made = gate.Chapter("chapter.ipynb", Parameters, lambda p: [spec])
+    notebook = nbformat.v4.new_notebook()
+    output = nbformat.v4.new_output("execute_result", {"text/plain": "67.9"}, execution_count=1)
+    notebook.cells = [nbformat.v4.new_code_cell("1 + 1", outputs=[output], execution_count=1)]
+    gate.stamp(notebook, made)
+    (tmp_path / "book").mkdir()
+    nbformat.write(notebook, tmp_path / "book" / "chapter.ipynb")
+    monkeypatch.setattr(gate, "CHAPTERS", {"chapter": made})
+    return made, tmp_path / "book" / "chapter.ipynb", spec.path
+
+
+class TestChapters:
+    def test_as_executed_it_is_current(self, chapter):
+        assert gate.stale_chapter(chapter[0]) == [] and gate.missing_records() == []
+
+    def test_an_output_edited_by_hand_is_noticed(self, chapter):
+        made, path, _ = chapter
+        path.write_text(path.read_text().replace("67.9", "99.9"))
+        (sentence,) = gate.stale_chapter(made)
+        assert "outputs of book/chapter.ipynb were edited" in sentence and "`make chapters`" in sentence
+
+    def test_another_record_is_noticed(self, chapter):
+        made, _, record = chapter
+        record.write_text(record.read_text().replace('"cpu_seconds":1.0', '"cpu_seconds":2.0'))
+        (sentence,) = gate.stale_chapter(made)
+        assert "executed on other records" in sentence and "`make chapters`" in sentence
+
+    def test_a_hyper_parameter_without_new_records_is_noticed(self, chapter):
+        """Which is what changing a default in `experiments/` does: the chapter asks for another spec."""
+        made, _, _ = chapter
+        spec = made.specs(None)[0]
+        other = spec.model_copy(update={"plan": {**spec.plan, "epochs": spec.plan["epochs"] + 1}})
+        gate.CHAPTERS["chapter"] = gate.Chapter("chapter.ipynb", Parameters, lambda p: [other])
+        (sentence,) = gate.problems()
+        assert "chapter 'chapter' asks for 1 runs without a record" in sentence and "`aeda sweep chapter`" in sentence
+
+
+def test_a_scorecard_edited_by_hand_is_noticed(tmp_path, monkeypatch):
+    edited = tmp_path / "scorecard.json"
+    edited.write_text(claims.SCORECARD.read_text().replace('"not reproduced"', '"exceeded"', 1))
+    monkeypatch.setattr(claims, "SCORECARD", edited)
+    monkeypatch.setattr(claims, "PROJECT", tmp_path)
+    monkeypatch.setattr(claims, "PAGES", {})
+    (sentence,) = gate.stale_claims()
+    assert sentence == "scorecard.json no longer says what the records say; run `make scorecard`."
+
+
+class TestVerify:
+    @pytest.fixture
+    def record(self, monkeypatch):
+        spec = cmnist.specs(cmnist.CMNISTParameters.load("smoke", data_root="embedded"))[0]
+        return runs.perform(spec, "embedded")
+
+    def test_the_same_run_is_identical(self, record):
+        assert gate.verify(record, "embedded").endswith("identical to its record")
+
+    def test_another_result_on_the_same_ground_is_noticed(self, record):
+        confusion = json.loads(json.dumps(record.confusion))
+        confusion[0][0][0] += 1
+        with pytest.raises(
+            gate.Stale, match=r"original of cmnist, seed 0 .* different from its record .* RESULTS_VERSION"
+        ):
+            gate.verify(record.model_copy(update={"confusion": confusion}), "embedded")
+
+    def test_other_ground_has_a_tolerance(self, record):
+        elsewhere = record.model_copy(update={"provenance": {**record.provenance, "device": "another"}})
+        assert "on other ground" in gate.verify(elsewhere, "embedded")
+        right = np.eye(10, dtype=int) * record.counts.sum(axis=2, keepdims=True)
+        far = elsewhere.model_copy(update={"confusion": right.tolist()})
+        with pytest.raises(gate.Stale, match=r"differs from its record by .* in (bacc|bias); .* is allowed"):
+            gate.verify(far, "embedded")
+
+    def test_a_sample_is_drawn_by_its_seed_from_runs_that_are_cheap_enough(self):
+        one, same, other = (gate.sample(4, seed, minutes=1.0) for seed in (0, 0, 1))
+        assert [r.spec.id for r in one] == [r.spec.id for r in same] != [r.spec.id for r in other]
+        assert len(one) == 4 and all(r.provenance["cpu_seconds"] <= 60 for r in one)
+
+
+class TestCommitted:
+    def test_all_fits_together(self):
+        assert gate.problems() == []
+
+    def test_the_register_and_the_code_name_the_same_assumptions(self):
+        code = " ".join(path.read_text() for path in (gate.PROJECT / "aeda_core").rglob("*.py"))
+        marked = set(re.findall(r"assumption: ([a-z0-9-]+)\)", re.sub(r"\s+", " ", code)))
+        assert marked - {"id"} == {each.id for each in assumptions.REGISTER}
+        chapters = {chapter.notebook[:2] for chapter in CHAPTERS.values()}
+        assert {each.chapter for each in assumptions.REGISTER} <= chapters
