@@ -126,9 +126,8 @@ def fig_perturbations(shown: BiasedImages, examples: Sequence[Tensor], source: s
             "adversarial "
             "example of a normally trained and of a robust source.",
             caption="What is added to a digit so that a classifier of the background's colour takes it for the other "
-            "one, "
-            "drawn around grey, and the example that results. The perturbation of a normal source is noise to the "
-            "eye; that of a robust one paints the other colour. Computed while this page was made, on "
+            "one, drawn around grey, and the example that results. Both sources ask for a step towards the other "
+            "colour, under noise; the eye hardly tells them apart. Computed while this page was made, on "
             f"{captions.data_phrase(source)}.",
         )
 
