@@ -28,8 +28,8 @@ TUNING: dict[str, tuple[dict[str, Any], ...]] = {
     "original": ({}, {"epochs": 24}),
     "few_shot": ({}, {"epochs": 24}, {"copies": 100}, {"share": 0.0}, {"share": 1.0}, {"robust": False}),
 }
-"""What was tried, each on two draws and, if it does not say otherwise, for half as long; judged by F1, the harmonic mean of precision and accuracy, of the four digits on
-held-out training digits."""
+"""What was tried, each on two draws and, if it does not say otherwise, for half as long; judged by F1, the harmonic
+mean of precision and accuracy, of the four digits on held-out training digits."""
 
 SAMPLES = runs.RUNS / "paper" / "few_shot" / "samples.npz"
 
