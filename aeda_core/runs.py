@@ -265,6 +265,9 @@ def _progress(total: int, label: str) -> Iterator[tqdm]:
 
 
 def _tick(path: str | None) -> None:
+    """An epoch is done and saved; where whoever asked for it is gone, this is the moment to go."""
+    if (parent := multiprocessing.parent_process()) is not None and not parent.is_alive():
+        os._exit(1)
     if path is not None:
         with open(path, "ab") as file:
             file.write(b".")

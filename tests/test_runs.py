@@ -145,3 +145,17 @@ def test_killed_anywhere_nothing_is_lost(own_runs):
     assert not checkpoint.exists() and not spent.exists()
     spec.path.unlink()
     assert result(runs.execute(spec, "embedded")) == result(resumed)
+
+
+def test_a_worker_goes_when_nobody_waits_for_it(monkeypatch):
+    class Gone:
+        def is_alive(self):
+            return False
+
+    def leave(code):
+        raise SystemExit(code)
+
+    monkeypatch.setattr(runs.multiprocessing, "parent_process", Gone)
+    monkeypatch.setattr(runs.os, "_exit", leave)
+    with pytest.raises(SystemExit):
+        runs._tick(None)

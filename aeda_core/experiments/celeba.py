@@ -80,7 +80,15 @@ class CelebAParameters(Parameters):
             "gan_width": 4,
             "gan_blocks": 1,
         },
-        "laptop": {"seeds": 1, "n_persons": 1500, "n_validation": 200, "epochs": 6, "start": 3, "source_epochs": 3},
+        "laptop": {
+            "seeds": 1,
+            "n_persons": 1500,
+            "n_validation": 200,
+            "epochs": 6,
+            "start": 3,
+            "source_epochs": 3,
+            "gan_epochs": 2,
+        },
     }
 
     seeds: int = Field(3, ge=1, description="folds that are tested on, of `folds`")
