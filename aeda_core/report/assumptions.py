@@ -150,7 +150,7 @@ REGISTER = (
     Assumption(
         "few-shot-copies",
         "how four images weigh against hundreds",
-        "each shot stands in the training set 40 times; a row of its own shows what that does alone",
+        "each shot stands in the training set 100 times; a row of its own shows what that does alone",
         "ours",
         "09",
     ),

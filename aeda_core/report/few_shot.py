@@ -268,7 +268,9 @@ def _never(runs: pd.DataFrame) -> list[str]:
 def _setting(record: RunRecord) -> str:
     spec, kind = record.spec, variant(record.spec)
     given = {"epochs": spec.plan["epochs"]} | {k: spec.options[k] for k in ("copies", "share") if k in spec.options}
-    return f"{LABELS[kind]}, " + ", ".join(f"{name} {value}" for name, value in given.items())
+    words = [f"{name} {value}" for name, value in given.items()]
+    words += ["class head not robust"] if not spec.options.get("robust", True) else []
+    return ", ".join([LABELS[kind], *words])
 
 
 def _title(digit: int | str) -> str:
