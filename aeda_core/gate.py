@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import io
 import json
 import random
+import tokenize
 from typing import Any
 
 import nbformat
@@ -55,7 +57,7 @@ def missing_records() -> list[str]:
 
 
 def stale_rooms() -> list[str]:
-    """The rooms that changed since the records were made, comments, docstrings and layout aside."""
+    """The rooms that changed since the records were made, comments, docstrings and white space aside."""
     kept, now = json.loads(LOCK.read_text()), rooms()
     return [
         f"aeda_core/{room} decides results and changed since they were recorded; if no result changes say so with "
@@ -81,17 +83,16 @@ def rooms() -> dict[str, str]:
 
 
 def meaning(code: str) -> str:
-    """What `code` does, as text: without comments, docstrings and layout."""
-    tree = ast.parse(code)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [line for line in body if not _is_text(line)] or [ast.Pass()]
-    return ast.dump(tree)
-
-
-def _is_text(line: ast.stmt) -> bool:
-    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) and isinstance(line.value.value, str)
+    """`code` without comments, docstrings and white space, the same in every version of Python."""
+    lines = code.splitlines(keepends=True)
+    for token in tokenize.generate_tokens(io.StringIO(code).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            lines[node.lineno - 1 : node.end_lineno] = [""] * (node.end_lineno - node.lineno + 1)
+    return "".join("".join(lines).split())
 
 
 def stamp(notebook: nbformat.NotebookNode, chapter: Chapter) -> None:
