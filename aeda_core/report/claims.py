@@ -258,7 +258,7 @@ def _fading(runs: Runs, data: str) -> list[Claim]:
             threshold=0.0,
         ),
         margin(
-            claim("fig4.decay.robust_source", "Fig. 4", "The same where the source is robust", "lost"),
+            claim("fig4.decay.robust_source", "Fig. 4", "The same of r(m) where the source is robust", "lost"),
             {seed: first(run, "r") - last(run, "r") for seed, run in robust_source.items()},
             robust_source,
             threshold=0.0,
@@ -272,6 +272,17 @@ def _fading(runs: Runs, data: str) -> list[Claim]:
             ),
             {seed: -course(run, "r", "bias") for seed, run in pre.items()},
             pre,
+            threshold=0.0,
+        ),
+        margin(
+            claim(
+                "fig4.bias_rises.robust_source",
+                "Fig. 4",
+                "The same of r(m) and bias where the source is robust",
+                "generally increases",
+            ),
+            {seed: -course(run, "r", "bias") for seed, run in robust_source.items()},
+            robust_source,
             threshold=0.0,
         ),
         margin(
