@@ -318,3 +318,7 @@ class TestBootstrap:
     def test_classes_of_one_label_are_resampled_too(self, biased_images):
         drawn = metrics.bootstrap(biased_images, biased_images.targets, replicates=5)
         assert drawn == {"bacc": [100.0] * 5, "bias": [0.0] * 5}
+
+
+def test_pairs_are_of_the_same_seed_and_of_no_other():
+    assert metrics.paired({2: 5.0, 0: 3.0, 1: 9.0}, {0: 1.0, 2: 4.5, 7: 0.0}) == {0: 2.0, 2: 0.5}

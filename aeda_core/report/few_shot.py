@@ -167,8 +167,8 @@ def gains(records: Sequence[RunRecord]) -> Prose:
     items = []
     for measure in MEASURES:
         own = {kind: values[kind, measure, "four"] for kind in LABELS if (kind, measure, "four") in values}
-        whole, first = (_difference(own[kind], own["original"]) for kind in ("few_shot", "repeated"))
-        rest = _difference(own["few_shot"], own["repeated"])
+        whole, first = (metrics.paired(own[kind], own["original"]) for kind in ("few_shot", "repeated"))
+        rest = metrics.paired(own["few_shot"], own["repeated"])
         up = sum(own["few_shot"][seed] > own["original"][seed] for seed in own["original"])
         items.append(
             f"* **{measure}**: {_mean(whole)} points over Original, more in {up} of {len(whole)} draws; the paper "
@@ -207,7 +207,7 @@ def paper_gain() -> float:
 def differences(records: Sequence[RunRecord], measure: str) -> dict[int, float]:
     """What AEDA_robust adds to Original's `measure` in the mean over the four digits, in points, by seed."""
     values = by_seed(records)
-    return _difference(values["few_shot", measure, "four"], values["original", measure, "four"])
+    return metrics.paired(values["few_shot", measure, "four"], values["original", measure, "four"])
 
 
 BySeed = dict[tuple[str, str, int | str], dict[int, float]]
@@ -220,10 +220,6 @@ def by_seed(records: Sequence[RunRecord]) -> BySeed:
         for (kind, digit), own in frame(records).groupby(["variant", "digit"], sort=False)
         for measure in MEASURES
     }
-
-
-def _difference(more: dict[int, float], less: dict[int, float]) -> dict[int, float]:
-    return {seed: more[seed] - less[seed] for seed in sorted(more.keys() & less.keys())}
 
 
 def _mean(values: dict[int, float]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -158,7 +159,7 @@ def larger(
     claim: dict[str, str], value: Callable[[RunRecord], float], more: dict[int, RunRecord], less: dict[int, RunRecord]
 ) -> Claim:
     """The claim that `value` is larger in `more` than in `less`, by their differences on the same seeds."""
-    gains = [value(more[seed]) - value(less[seed]) for seed in sorted(more.keys() & less.keys())]
+    gains = list(metrics.paired(_each(value, more), _each(value, less)).values())
     ci = metrics.interval(gains) if len(gains) > 1 else None
     judged = ci is not None and is_judged(more) and is_judged(less)
     return Claim(
@@ -177,13 +178,16 @@ def ordinal(mean: float, ci: tuple[float, float]) -> str:
 
 
 def _values(own: dict[int, RunRecord], measure: str) -> dict[int, float]:
-    return {seed: getattr(record, measure) for seed, record in own.items()}
+    return _each(attrgetter(measure), own)
+
+
+def _each(value: Callable[[RunRecord], float], own: dict[int, RunRecord]) -> dict[int, float]:
+    return {seed: value(record) for seed, record in own.items()}
 
 
 def _beats(one: dict[int, RunRecord], other: dict[int, RunRecord], measure: str, sign: int) -> bool:
     """Whether the 95 % interval of the paired differences over common seeds is on the better side of 0."""
-    a, b = _values(one, measure), _values(other, measure)
-    gains = [sign * (a[seed] - b[seed]) for seed in a.keys() & b.keys()]
+    gains = [sign * gain for gain in metrics.paired(_values(one, measure), _values(other, measure)).values()]
     return len(gains) > 1 and metrics.interval(gains)[0] > 0
 
 
