@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -159,7 +158,8 @@ def larger(
     claim: dict[str, str], value: Callable[[RunRecord], float], more: dict[int, RunRecord], less: dict[int, RunRecord]
 ) -> Claim:
     """The claim that `value` is larger in `more` than in `less`, by their differences on the same seeds."""
-    gains = list(metrics.paired(_each(value, more), _each(value, less)).values())
+    both = more.keys() & less.keys()
+    gains = list(metrics.paired(*({seed: value(own[seed]) for seed in both} for own in (more, less))).values())
     ci = metrics.interval(gains) if len(gains) > 1 else None
     judged = ci is not None and is_judged(more) and is_judged(less)
     return Claim(
@@ -178,11 +178,7 @@ def ordinal(mean: float, ci: tuple[float, float]) -> str:
 
 
 def _values(own: dict[int, RunRecord], measure: str) -> dict[int, float]:
-    return _each(attrgetter(measure), own)
-
-
-def _each(value: Callable[[RunRecord], float], own: dict[int, RunRecord]) -> dict[int, float]:
-    return {seed: value(record) for seed, record in own.items()}
+    return {seed: getattr(record, measure) for seed, record in own.items()}
 
 
 def _beats(one: dict[int, RunRecord], other: dict[int, RunRecord], measure: str, sign: int) -> bool:
