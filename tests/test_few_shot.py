@@ -237,9 +237,9 @@ class TestReport:
     def test_table_says_what_the_records_say(self, hand_made):
         table = report.table3(hand_made)
         rows = {(name, row[""]): row for name, row in table.data.iterrows()}
-        assert rows["Original", "precision"]["digit 2"].startswith("33.3 [")
-        assert rows["AEDA_robust", "precision"]["mean of the four"] == "80.0 [80.0, 80.0]"
-        assert rows["AEDA_robust", "accuracy"]["digit 8"].startswith("60.0 [")
+        assert rows["Original", "precision"]["digit 2"].startswith("33 [")
+        assert rows["AEDA_robust", "precision"]["mean of the four"] == "80 [80, 80]"
+        assert rows["AEDA_robust", "accuracy"]["digit 8"].startswith("60 [")
         assert rows["Original", "the paper"]["digit 4"] == "70.37"
         assert table.notes == [
             "Original never predicts 2 in 1, 4 in 1, 6 in 1, 8 in 1 of 3 draws; its precision is 0 there."

@@ -62,6 +62,8 @@ class TestLabelSwitch:
             assert "currentColor" in figure.svg and "CelebA" in figure.caption and "3 folds of 5" in figure.caption
             assert captions.details(figure.records) in figure._repr_mimebundle_()["text/html"]
         assert "Hard switch 5.0 %" in switch.fig3(*sets).alt
+        table = switch.by_source(*sets).data
+        assert table.loc["gender, faces", "accuracy (%)"].tolist() == ["5.0 [2.5, 7.5]"] + ["51.0 [48.5, 53.5]"] * 3
 
     def test_radii_have_to_begin_with_the_normal_source(self, refused):
         from aeda_core.profiles import ParameterError

@@ -76,7 +76,7 @@ def table3(records: Sequence[RunRecord]) -> Table:
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for measure in MEASURES:
         for kind, own in runs.groupby("variant", sort=False):
-            cells = {_title(d): Estimate.of(of[measure]).text(1) for d, of in own.groupby("digit", sort=False)}
+            cells = {_title(d): Estimate.of(of[measure]).text(0) for d, of in own.groupby("digit", sort=False)}
             rows[LABELS[kind], measure] = cells
     for kind, printed in TABLE3.items():
         cells = {_title(digit): f"{value:.2f}" for digit, value in printed.items()}

@@ -108,7 +108,7 @@ class Table:
         for column in self.words:
             head = head.replace(f'<th scope="col">{column}', f'<th scope="col" class="aeda-words">{column}')
             for text in self.data[column]:
-                cell = f"<td>{html.escape(text)}</td>"
+                cell = f"<td>{html.escape(text, quote=False)}</td>"
                 body = body.replace(cell, cell.replace("<td>", '<td class="aeda-words">'))
         return f'<div class="aeda-table-box">\n{head}<tbody>{body}{notes}\n{captions.details(self.records)}</div>'
 
