@@ -6,7 +6,7 @@ Both chapters look at faces, as the paper does, and at coloured digits, where mo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -29,6 +29,11 @@ class OnlineParameters(celeba.CelebAParameters):
 
     The digits are trained as in chapter 05 at the same profile.
     """
+
+    # a second epoch, in which aeda_once attacks
+    changes: ClassVar = celeba.CelebAParameters.changes | {
+        "smoke": celeba.CelebAParameters.changes["smoke"] | {"epochs": 2}
+    }
 
     stopped_at: float = Field(2 / 3, gt=0, le=1, description="share of the epochs after which the attack stops")
     source_radius: float = Field(0.03, gt=0, description="ε that the robust source withstands, on faces")
