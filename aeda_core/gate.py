@@ -58,7 +58,7 @@ def missing_records() -> list[str]:
 
 def stale_rooms() -> list[str]:
     """The rooms that changed since the records were made, comments, docstrings and white space aside."""
-    kept, now = json.loads(LOCK.read_text()), rooms()
+    kept, now = json.loads(LOCK.read_text()) if LOCK.exists() else {}, rooms()
     return [
         f"aeda_core/{room} decides results and changed since they were recorded; if no result changes say so with "
         "`aeda declare`, otherwise raise RESULTS_VERSION in aeda_core/runs.py and run `make reproduce`."
