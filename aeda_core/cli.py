@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
@@ -96,18 +97,29 @@ def book(profile: Profile = "laptop", data: DataRoot = "", set_: Set = None) -> 
     (staged / "data").mkdir()
     for name in ("_config.yml", "_toc.yml", "data/scorecard.json"):
         shutil.copy(PROJECT / name, staged / name)
-    for name, chapter in _chapters(None, set_).items():
-        parameters = _parameters(chapter, profile, data, set_)
-        # trained here, where there is a progress bar; the chapter then finds its records
-        runs.run_all(chapter.specs(parameters), live=parameters.live, data_root=data, label=name)
-        given = {
-            "profile": profile,
-            **({"data_root": str(Path(data).resolve())} if data else {}),
-            **_pairs(set_, chapter),
-        }
-        source = PROJECT / "book" / chapter.notebook
-        papermill.execute_notebook(source, staged / "book" / chapter.notebook, given, progress_bar=False)
+    executed: list[Future] = []
+    with ThreadPoolExecutor(max_workers=1) as executing:
+        for name, chapter in _chapters(None, set_).items():
+            parameters = _parameters(chapter, profile, data, set_)
+            # trained here, where there is a progress bar; the chapter finds its records, while the next one trains
+            runs.run_all(chapter.specs(parameters), live=parameters.live, data_root=data, label=name)
+            given = {
+                "profile": profile,
+                **({"data_root": str(Path(data).resolve())} if data else {}),
+                **_pairs(set_, chapter),
+            }
+            source, target = PROJECT / "book" / chapter.notebook, staged / "book" / chapter.notebook
+            executed.append(executing.submit(papermill.execute_notebook, source, target, given, progress_bar=False))
+            _raise_from(executed, wait=False)
+        _raise_from(executed, wait=True)
     render(staged)
+
+
+def _raise_from(executed: list[Future], wait: bool) -> None:
+    """Raise what stopped a chapter; those that are still executed are waited for, or passed over."""
+    for chapter in executed:
+        if wait or chapter.done():
+            chapter.result()
 
 
 @app.command()

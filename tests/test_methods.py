@@ -14,7 +14,7 @@ from aeda_core.datasets import BiasedImages
 from aeda_core.methods import METHODS, EmptyGroup, Plan
 from aeda_core.methods import aeda as aeda_module
 from aeda_core.methods.adversarial_debiasing import AdversarialDebiasing
-from aeda_core.methods.aeda import AEDAOnce, AEDAOnline, AEDAPre, AEDARobust
+from aeda_core.methods.aeda import AEDAOnce, AEDAOnline, AEDAPre, AEDARobust, AEDARobustPerBatch
 from aeda_core.models import pixels
 
 N, BATCH = 60, 16
@@ -25,7 +25,7 @@ OPTIONS = {
     "aeda_once": {**ATTACK, "start": 0},
     "aeda_online": {**ATTACK, "start": 0},
     "aeda_robust": {**ATTACK, "start": 0},
-    "aeda_robust_per_batch": {**ATTACK, "start": 0, "refresh": 1},
+    "aeda_robust_per_batch": {**ATTACK, "start": 0},
 }
 ONLINE = [AEDAOnline, AEDARobust]
 PLAN = Plan(epochs=4, batch_size=BATCH, learning_rate=1e-2)
@@ -204,6 +204,7 @@ class TestAttackSchedule:
             pytest.param(AEDARobust, {"start": 0, "stop": 2}, [1, 1, 0, 0], id="robust: until the second"),
             pytest.param(AEDARobust, {"start": 1, "stop": 1}, [0, 0, 0, 0], id="robust: stopped before it began"),
             pytest.param(AEDAOnline, {"start": 0, "refresh": 1}, [BATCHES] * 4, id="each batch"),
+            pytest.param(AEDARobustPerBatch, {"start": 0}, [BATCHES] * 4, id="per batch, unasked"),
             pytest.param(AEDAOnline, {"every": 2}, [0, 1, 0, 1], id="every other epoch"),
             pytest.param(AEDAOnline, {"refresh": 1, "stop": 2}, [0, BATCHES, 0, 0], id="each batch of one epoch"),
             pytest.param(AEDARobust, {"start": 0, "refresh": 3}, [2] * 4, id="every third of four batches"),

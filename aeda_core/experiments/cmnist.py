@@ -68,7 +68,14 @@ class CMNISTParameters(Parameters):
             "gan_width": 4,
             "gan_blocks": 1,
         },
-        "laptop": {"seeds": 1, "n_train": 3000, "n_validation": 500, "gan_epochs": 2},
+        "laptop": {
+            "seeds": 1,
+            "n_train": 2000,
+            "n_validation": 500,
+            "epochs": 12,
+            "source_epochs": 8,
+            "gan_epochs": 2,
+        },
     }
 
     n_train: int = Field(6000, ge=1)

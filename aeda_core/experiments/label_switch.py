@@ -42,11 +42,12 @@ class LabelSwitchParameters(Parameters):
         },
         "laptop": {
             "seeds": 1,
-            "n_persons": 1500,
+            "n_persons": 1200,
             "n_validation": 200,
             "radii": (0.0, 0.03),
             "digits_train": 1500,
             "digits_validation": 500,
+            "digits_radii": (0.0, 0.1, 0.2),
         },
     }
 

@@ -35,6 +35,7 @@ class OnlineParameters(celeba.CelebAParameters):
         "smoke": celeba.CelebAParameters.changes["smoke"] | {"epochs": 2}
     }
 
+    seeds: int = Field(3, ge=1, description="folds that are tested on, of `folds`")
     stopped_at: float = Field(2 / 3, gt=0, le=1, description="share of the epochs after which the attack stops")
     source_radius: float = Field(0.03, gt=0, description="ε that the robust source withstands, on faces")
     digits_source_radius: float = Field(0.2, gt=0, description="the same on digits")

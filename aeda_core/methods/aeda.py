@@ -234,3 +234,10 @@ class AEDARobust(AEDAOnline):
     """`aeda_robust` (Sec. 3.4): as `aeda_online`, and the bias head is adversarially trained by Eq. (6)."""
 
     adversarial_bias_training = True
+
+
+class AEDARobustPerBatch(AEDARobust):
+    """`aeda_robust_per_batch`, ours: as `aeda_robust`, and each batch is attacked just before it is trained on."""
+
+    def __init__(self, *args: object, refresh: int = 1, **options: object) -> None:
+        super().__init__(*args, refresh=refresh, **options)
