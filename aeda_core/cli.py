@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from tqdm import tqdm
 
 from aeda_core import experiments, gate, runs
 from aeda_core.datasets import celeba, mnist
@@ -88,8 +89,6 @@ def sweep(
 @app.command()
 def book(profile: Profile = "laptop", data: DataRoot = "", set_: Set = None) -> None:
     """Execute the chapters at a profile through papermill and render them to _build/html."""
-    import papermill
-
     staged = PROJECT / "_build" / profile
     shutil.rmtree(staged, ignore_errors=True)
     for name in ("book", "aeda_core"):
@@ -108,11 +107,17 @@ def book(profile: Profile = "laptop", data: DataRoot = "", set_: Set = None) -> 
                 **({"data_root": str(Path(data).resolve())} if data else {}),
                 **_pairs(set_, chapter),
             }
-            source, target = PROJECT / "book" / chapter.notebook, staged / "book" / chapter.notebook
-            executed.append(executing.submit(papermill.execute_notebook, source, target, given, progress_bar=False))
+            executed.append(executing.submit(_execute, chapter.notebook, staged / "book", given))
             _raise_from(executed, wait=False)
         _raise_from(executed, wait=True)
     render(staged)
+
+
+def _execute(notebook: str, folder: Path, given: dict[str, str]) -> None:
+    import papermill
+
+    papermill.execute_notebook(PROJECT / "book" / notebook, folder / notebook, given, progress_bar=False)
+    tqdm.write(f"{notebook} executed")  # above a bar that is on the screen
 
 
 def _raise_from(executed: list[Future], wait: bool) -> None:

@@ -254,7 +254,8 @@ def _train(specs: list[RunSpec], data_root: str, workers: int | None, label: str
 @contextmanager
 def _progress(total: int, label: str) -> Iterator[tqdm]:
     """A bar in terminals and notebooks, which goes when it is done; nothing where output is collected in a file."""
-    in_notebook = "ipykernel" in sys.modules
+    ipython = sys.modules.get("IPython")
+    in_notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
     shown = in_notebook or sys.stderr.isatty()
     with tqdm(total=total, unit="epoch", desc=label, leave=not in_notebook, mininterval=1, disable=not shown) as bar:
         yield bar

@@ -87,8 +87,8 @@ REGISTER = (
     Assumption(
         "bias-head",
         "the architecture of h_b, its optimiser and how long it is trained in an epoch",
-        "linear, as h_t is; AdamW; one pass",
-        "ours: the least that the paper's words allow",
+        "linear, as h_t is; AdamW; one pass; on faces slowly in aeda_robust, see chapter 06",
+        "ours: the least that the paper's words allow; the rate chosen on held-out people",
         "10",
     ),
     Assumption(
