@@ -3,7 +3,7 @@
 records → pages:    a chapter's outputs and the records that it was executed on leave their digests in the notebook
 code → records:     `data/rooms.json` holds a digest of every room that decides results, as it was when the records
                     were made or when a change was last declared to leave them alone
-claims and pages:   `report.claims.write(check=True)`
+claims and pages:   `report.scorecard.write(check=True)`
 runs → records:     `verify` trains a recorded run once more and compares
 """
 
@@ -23,7 +23,7 @@ from aeda_core import runs
 from aeda_core.datasets.base import DATA, PROJECT
 from aeda_core.errors import Problem
 from aeda_core.experiments import CHAPTERS, Chapter
-from aeda_core.report import claims
+from aeda_core.report import scorecard
 from aeda_core.runs import RunRecord, RunSpec
 
 ROOMS = ("datasets", "models.py", "attack.py", "methods", "metrics.py", "training.py", "probes.py", "runs.py")
@@ -129,7 +129,9 @@ def outputs_of(notebook: nbformat.NotebookNode) -> str:
 
 def stale_claims() -> list[str]:
     """The generated files that the records have left behind."""
-    return [f"{file} no longer says what the records say; run `make scorecard`." for file in claims.write(check=True)]
+    return [
+        f"{file} no longer says what the records say; run `make scorecard`." for file in scorecard.write(check=True)
+    ]
 
 
 TOLERANCE = {"bacc": 2.0, "bias": 0.5}

@@ -10,7 +10,7 @@ import pytest
 from aeda_core import gate, runs
 from aeda_core.experiments import CHAPTERS, cmnist
 from aeda_core.profiles import Parameters
-from aeda_core.report import assumptions, claims
+from aeda_core.report import assumptions, scorecard
 from aeda_core.runs import RunRecord
 
 
@@ -96,10 +96,10 @@ class TestChapters:
 
 def test_a_scorecard_edited_by_hand_is_noticed(tmp_path, monkeypatch):
     edited = tmp_path / "scorecard.json"
-    edited.write_text(claims.SCORECARD.read_text().replace('"not reproduced"', '"exceeded"', 1))
-    monkeypatch.setattr(claims, "SCORECARD", edited)
-    monkeypatch.setattr(claims, "PROJECT", tmp_path)
-    monkeypatch.setattr(claims, "PAGES", {})
+    edited.write_text(scorecard.SCORECARD.read_text().replace('"not reproduced"', '"exceeded"', 1))
+    monkeypatch.setattr(scorecard, "SCORECARD", edited)
+    monkeypatch.setattr(scorecard, "PROJECT", tmp_path)
+    monkeypatch.setattr(scorecard, "PAGES", {})
     (sentence,) = gate.stale_claims()
     assert sentence == "scorecard.json no longer says what the records say; run `make scorecard`."
 

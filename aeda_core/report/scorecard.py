@@ -1,0 +1,148 @@
+"""The scorecard: every claim in one ledger, as data/scorecard.json and as the tables on the pages."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from aeda_core import runs
+from aeda_core.datasets.base import DATA, PROJECT
+from aeda_core.experiments import celeba, cmnist, few_shot, online
+from aeda_core.experiments import label_switch as switch
+from aeda_core.report import claims, costs
+from aeda_core.report.verdicts import REMARKS, RULE, Claim
+
+SCORECARD = DATA / "scorecard.json"
+HEADLINES = (
+    "fig2.correlation",
+    "fig3.hard",
+    "fig3.adv",
+    "fig3.robust",
+    "fig4.decay",
+    "table1.aeda_robust.bacc",
+    "table1.aeda_robust.bias",
+    "fig8.consistency",
+    "table2.aeda_robust.gain",
+    "table2.aeda_robust.bias_ratio",
+    "table2.aeda_robust_per_batch.gain",
+    "table2.aeda_robust_per_batch.bias_ratio",
+    "fig10a.order",
+    "fig10b.stop",
+    "fig10c.attributes",
+    "fig11.stable",
+    "table3.gain",
+    "table3.accuracy.gain",
+)
+"""The claims that README and intro show."""
+CHAPTER_OF = {
+    "Fig. 2": "01_bias_attribution",
+    "Fig. 3": "02_switched_labels",
+    "Fig. 4": "03_transferability",
+    "Fig. 11": "03_transferability",
+    "Table 1": "05_cmnist",
+    "Fig. 8": "05_cmnist",
+    "Table 2": "06_celeba",
+    "Fig. 10(a)": "07_online_attack",
+    "Fig. 10(b)": "07_online_attack",
+    "Fig. 10(c)": "08_accuracy_and_fairness",
+    "Table 3": "09_few_shot",
+}
+"""The chapter in book/ that shows what a claim is about."""
+_BEGIN, _END = "<!-- scorecard:begin -->", "<!-- scorecard:end -->"
+
+
+def ledger() -> list[Claim]:
+    """Every claim, judged by the committed records."""
+    return [
+        *claims.celeba_claims(celeba.recorded()),
+        *claims.label_switch_claims(*switch.recorded()),
+        *claims.transfer_claims(*online.recorded(online.transfer_specs)),
+        *claims.cmnist_claims(cmnist.recorded()),
+        *claims.online_claims(*online.recorded(online.online_specs)),
+        *claims.few_shot_claims(few_shot.recorded()),
+    ]
+
+
+def table(ledger: Sequence[Claim]) -> str:
+    """The lines of `ledger` as a Markdown table."""
+    return pd.DataFrame([claims.line(claim) for claim in ledger]).to_markdown(index=False, disable_numparse=True)
+
+
+def counted(ledger: Sequence[Claim]) -> str:
+    """How many claims got which verdict, in a sentence."""
+    found = Counter(claim.verdict for claim in ledger)
+    ours, claimed = found.pop("ours", 0), sum(found.values())
+    parts = [f"{found[verdict]} {verdict}" for verdict in RULE if found[verdict]]
+    return (
+        f"Of {claimed} claims of the paper: {', '.join(parts)}. Claims of ours, which the paper does not make: {ours}."
+    )
+
+
+def summary(ledger: Sequence[Claim]) -> str:
+    """The headline claims and the count of all, for README and intro."""
+    return f"{table([claim for claim in ledger if claim.id in HEADLINES])}\n\n{counted(ledger)}"
+
+
+def page(ledger: Sequence[Claim]) -> str:
+    """The scorecard page: the rule, and every claim under the chapter that shows it."""
+    meaning = pd.DataFrame({"verdict": [f"**{v}**" for v in RULE], "when": RULE.values()})
+    parts = [counted(ledger), "## The rule", meaning.to_markdown(index=False), *REMARKS]
+    for chapter, own in _by_chapter(ledger).items():
+        parts += [f"## {{doc}}`{chapter}`", table(own), _shared_origin(own)]
+    return "\n\n".join(parts)
+
+
+def _by_chapter(ledger: Sequence[Claim]) -> dict[str, list[Claim]]:
+    found: dict[str, list[Claim]] = {}
+    for claim in ledger:
+        found.setdefault(CHAPTER_OF[claim.where], []).append(claim)
+    return dict(sorted(found.items()))
+
+
+def _shared_origin(ledger: Sequence[Claim]) -> str:
+    origins = dict.fromkeys(
+        f"{claim.data}, profile {claim.profile}, trained on {claim.device}" for claim in ledger if claim.n
+    )
+    return f"Data: {'; '.join(origins)}." if origins else "No record yet."
+
+
+PAGES = {
+    PROJECT / "README.md": summary,
+    PROJECT / "book" / "intro.md": summary,
+    PROJECT / "book" / "scorecard.md": page,
+    PROJECT / "book" / "reproducibility.md": lambda ledger: costs.page(),
+}
+"""What is written between the markers of which file."""
+
+
+def write(check: bool = False) -> list[str]:
+    """Write data/scorecard.json and the generated parts of PAGES from the recorded runs.
+
+    check: write nothing. Returns the files that changed, or would change.
+    """
+    judged = ledger()
+    lines = [asdict(claim) for claim in judged]
+    texts: dict[Path, str] = {}
+    before = json.loads(SCORECARD.read_text()) if SCORECARD.exists() else {}
+    if before.get("claims") != json.loads(json.dumps(lines)):
+        now = {"commit": runs.commit(), "generated": datetime.now(UTC).isoformat(timespec="seconds"), "claims": lines}
+        texts[SCORECARD] = json.dumps(now, indent=1, ensure_ascii=False) + "\n"
+    for path, shown in PAGES.items():
+        old = path.read_text()
+        block = f"{_BEGIN}\n\n{shown(judged)}\n\n{_END}"
+        new, found = re.subn(f"{_BEGIN}.*?{_END}", lambda _, block=block: block, old, flags=re.DOTALL)
+        if found != 1:
+            raise ValueError(f"'{path}' has {found} places between {_BEGIN} and {_END}; it needs one.")
+        if new != old:
+            texts[path] = new
+    if not check:
+        for path, text in texts.items():
+            runs.write_atomically(path, text)
+    return [str(path.relative_to(PROJECT)) for path in texts]
