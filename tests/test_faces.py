@@ -1,6 +1,7 @@
 """Fig. 2, Table 2, Fig. 9 and Fig. 10(c), and their claims, from records of faces that were made by hand."""
 
 import re
+from collections import Counter
 from xml.etree import ElementTree
 
 import numpy as np
@@ -9,6 +10,7 @@ from made import MADE
 
 from aeda_core import metrics
 from aeda_core.datasets.celeba import ATTRIBUTES
+from aeda_core.experiments import celeba
 from aeda_core.profiles import ParameterError
 from aeda_core.report import claims, faces, figures, paper, tables
 from aeda_core.runs import RunRecord, RunSpec
@@ -188,10 +190,24 @@ class TestClaims:
 
 
 def test_more_folds_than_there_are_is_a_sentence(refused):
-    from aeda_core.experiments import celeba
-
     with refused(ParameterError, "seeds is 6", "folds, 5"):
         celeba.specs(celeba.CelebAParameters.load("recorded", seeds=6))
+
+
+def test_a_costly_method_is_trained_on_fewer_folds():
+    asked = Counter(spec.method for spec in celeba.specs(celeba.CelebAParameters.load("recorded")))
+    assert asked.pop("cyclegan") == 3
+    assert set(asked.values()) == {5}
+
+
+def test_what_is_said_of_the_bias_head_reaches_the_methods_that_it_is_said_of():
+    p = celeba.CelebAParameters.load("recorded", seeds=1, robust_bias_rate=1e-5, bias_hidden=8)
+    specs = {spec.method: spec for spec in celeba.specs(p)}
+    rates = {method: spec.options.get("bias_learning_rate") for method, spec in specs.items()}
+    assert rates["aeda_robust"] == 1e-5
+    assert rates["aeda_online"] == rates["aeda_robust_per_batch"] == p.bias_learning_rate
+    deep = {method for method, spec in specs.items() if spec.model.get("bias_hidden") == 8}
+    assert deep == {method for method in specs if method.startswith("aeda")}
 
 
 def test_a_fold_is_in_the_name_of_its_record(records):
