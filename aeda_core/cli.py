@@ -116,7 +116,9 @@ def book(profile: Profile = "laptop", data: DataRoot = "", set_: Set = None) -> 
 def _execute(notebook: str, folder: Path, given: dict[str, str]) -> None:
     import papermill
 
-    papermill.execute_notebook(PROJECT / "book" / notebook, folder / notebook, given, progress_bar=False)
+    quiet = ["--log-level=40"]  # a kernel's warnings about its own wires are no reader's business; errors are
+    source, target = PROJECT / "book" / notebook, folder / notebook
+    papermill.execute_notebook(source, target, given, progress_bar=False, extra_arguments=quiet)
     tqdm.write(f"{notebook} executed")  # above a bar that is on the screen
 
 
