@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+from concurrent.futures import Future
 
 import pytest
 
+from aeda_core import cli
 from aeda_core.datasets.base import PROJECT
+from aeda_core.errors import Problem
 
 
 def aeda(*words: str) -> subprocess.CompletedProcess:
@@ -40,3 +43,11 @@ def test_run_prints_what_the_record_holds():
     done = aeda("run", "undersampling", "--profile", "smoke", "--data", "embedded")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("undersampling balances the groups that the training set has")
+
+
+def test_a_chapter_that_fails_stops_the_book_while_another_is_still_executed():
+    still, failed = Future(), Future()
+    failed.set_exception(Problem("it does not work."))
+    cli._raise_from([still], wait=False)
+    with pytest.raises(Problem, match="it does not work"):
+        cli._raise_from([still, failed], wait=False)
