@@ -72,8 +72,8 @@ class CMNISTParameters(Parameters):
             "seeds": 1,
             "n_train": 2000,
             "n_validation": 500,
-            "epochs": 12,
-            "source_epochs": 8,
+            "epochs": 10,
+            "source_epochs": 6,
             "gan_epochs": 2,
         },
     }

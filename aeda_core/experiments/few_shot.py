@@ -58,7 +58,7 @@ class FewShotParameters(Parameters):
             "steps": 1,
             "copies": 2,
         },
-        "laptop": {"seeds": 2, "n_train": 1500, "n_validation": 200, "epochs": 9, "original_epochs": 18},
+        "laptop": {"seeds": 1, "n_train": 1500, "n_validation": 200, "epochs": 9, "original_epochs": 18},
     }
 
     seeds: int = Field(20, ge=1, le=100, description="draws of the shots")

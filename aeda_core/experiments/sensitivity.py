@@ -87,7 +87,7 @@ class SensitivityParameters(cmnist.CMNISTParameters):
 
     changes: ClassVar = {
         "smoke": {"seeds": 1, "n_train": 256, "n_validation": 100, "extremes": True, "shorter": 6},
-        "laptop": {"seeds": 1, "extremes": True, "shorter": 3},
+        "laptop": {"seeds": 1, "extremes": True, "shorter": 4},
     }
 
     seeds: int = Field(2, ge=1, le=100)

@@ -225,20 +225,22 @@ def settings(records: Sequence[RunRecord]) -> Table:
 def tuning(tried: Sequence[RunRecord], used: Sequence[RunRecord] = ()) -> Table:
     """Runs judged on held-out training images: a row for each setting of each method that was tried.
 
-    tried: with `spec.tested_on == "validation"`; a row names what differs from the method's most frequent settings
+    tried: with `spec.tested_on == "validation"`; a row names what differs from the settings that are used, or where
+           none of the rows has these, from the method's most frequent ones
     used:  the records that are reported; the setting that they have is marked, however long it was trained for
     """
     chosen = {r.spec.method: _but_length(r) for r in used}
-    most: dict[str, dict[str, Any]] = {}
+    plain: dict[str, dict[str, Any]] = {}
     for method in dict.fromkeys(r.spec.method for r in tried):
-        options = [_given(r) for r in tried if r.spec.method == method]
-        most[method] = {k: Counter(str(o.get(k)) for o in options).most_common(1)[0][0] for k in options[0]}
+        own = [r for r in tried if r.spec.method == method]
+        options = [_given(r) for r in own if _but_length(r) == chosen.get(method)] or [_given(r) for r in own]
+        plain[method] = {k: Counter(str(o.get(k)) for o in options).most_common(1)[0][0] for k in options[0]}
     runs: dict[tuple[str, str, str], list[RunRecord]] = {}
     for record in tried:
         method, options = record.spec.method, _given(record)
-        setting = _in_words({k: v for k, v in options.items() if str(v) != most[method].get(k)})
+        setting = _in_words({k: v for k, v in options.items() if str(v) != plain[method].get(k)})
         mark = "✓" if chosen.get(method) == _but_length(record) else ""
-        runs.setdefault((METHOD_LABELS[method], setting.replace(DASH, "none of these"), mark), []).append(record)
+        runs.setdefault((METHOD_LABELS[method], setting.replace(DASH, "nothing"), mark), []).append(record)
     rows = [
         [*row, *(Estimate.of(frame(group)[column]).text(DECIMALS[column]) for column in ("bacc", "bias"))]
         for row, group in runs.items()
