@@ -76,12 +76,21 @@ class Attack:
         if not 0 <= self.lambda_ <= 1:
             raise ValueError(f"lambda_ is {self.lambda_}; it weighs two losses and lies in [0, 1].")
 
-    def __call__(self, model: Classifier, images: Tensor, towards: Tensor, targets: Tensor | None = None) -> Tensor:
+    def __call__(
+        self,
+        model: Classifier,
+        images: Tensor,
+        towards: Tensor,
+        targets: Tensor | None = None,
+        start: Tensor | None = None,
+    ) -> Tensor:
         """X_adv of Eq. (3), or of Eq. (2) where λ is 1.
 
         images:  float32 (N, 3, H, W) in [0, 1]
         towards: int64 (N,), b_attack, the bias value to be seen
         targets: the target labels to be kept; needed where λ < 1
+        start:   where the first step is taken from, of the shape and range of `images` and within ε of them; by default
+                 the images themselves. An earlier example saves steps [Zheng et al. 2020]
         Returns float32 (N, 3, H, W) in [0, 1], within ε of `images`.
         """
         if self.lambda_ < 1 and targets is None:
@@ -95,16 +104,16 @@ class Attack:
             return loss
 
         with frozen(model):
-            return self.descend(eq3, images)
+            return self.descend(eq3, images, start)
 
     def within(self, epsilon: float) -> Attack:
         """The same attack within another radius, its steps longer or shorter in proportion."""
         return replace(self, epsilon=epsilon, step_size=self.step_size * epsilon / self.epsilon)
 
-    def descend(self, loss: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-        """arg min of `loss` over the ball around `images`, by signed or normalised gradient steps."""
+    def descend(self, loss: Callable[[Tensor], Tensor], images: Tensor, start: Tensor | None = None) -> Tensor:
+        """arg min of `loss` over the ball around `images`, by signed or normalised gradient steps from `start`."""
         norm = NORMS[self.norm]
-        x_adv = images
+        x_adv = images if start is None else start
         for _ in range(self.steps):
             x_adv = x_adv.detach().requires_grad_()
             (gradient,) = torch.autograd.grad(loss(x_adv), x_adv)
@@ -113,12 +122,23 @@ class Attack:
                 x_adv = norm.project(x_adv, images, self.epsilon).clamp_(0, 1)
         return x_adv.detach()
 
-    def on_uint8(self, model: Classifier, images: Tensor, towards: Tensor, targets: Tensor) -> Tensor:
+    def on_uint8(
+        self, model: Classifier, images: Tensor, towards: Tensor, targets: Tensor, start: Tensor | None = None
+    ) -> Tensor:
         """The same for uint8 images, in chunks. The perturbation is cut, not rounded, to whole grey levels, so that
-        what is stored is an image and stays inside the ball."""
+        what is stored is an image and stays inside the ball.
+
+        Raises ValueError if steps from a `start` are so short that the cut would take them back.
+        """
+        if start is not None and self.norm == "linf" and self.step_size < 1 / 255:
+            raise ValueError(
+                f"step_size is {self.step_size}; from an earlier example it is at least 1/255, for what is less than a "
+                "grey level would be lost from one time to the next."
+            )
         chunks = []
-        for x, b, t in zip(images.split(CHUNK), towards.split(CHUNK), targets.split(CHUNK), strict=True):
-            x_adv = self(model, pixels(x), b, t)
+        given = (images, towards, targets, images if start is None else start)
+        for x, b, t, s in zip(*(part.split(CHUNK) for part in given), strict=True):
+            x_adv = self(model, pixels(x), b, t, None if start is None else pixels(s))
             # 1e-3 of a grey level forgives float error where ε is a whole number of them
             levels = ((x_adv * 255 - x).abs() + 1e-3).floor() * (x_adv * 255 - x).sign()
             chunks.append((x + levels).to(torch.uint8))

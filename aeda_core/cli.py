@@ -64,7 +64,7 @@ def run(
     spec = found[0]
     (record,) = runs.run_all([spec], live=parameters.live, data_root=data)
     out.print(record.refused or f"bACC {record.bacc:.2f} %, model bias {record.bias:.2f}")
-    out.print(f"{spec.path.relative_to(PROJECT)}")
+    out.print(f"{runs.kept(spec, parameters.live).relative_to(PROJECT)}")
 
 
 @app.command()
@@ -80,8 +80,10 @@ def sweep(
     for name, chapter in _chapters(chapters, set_).items():
         parameters = _parameters(chapter, profile, data, set_)
         specs = chapter.tuning(parameters) if tuning else chapter.specs(parameters)
-        runs.run_all(specs, live=parameters.live, data_root=data, workers=workers, label=name)
-        if chapter.keep and profile == "paper":
+        # with a change of the reader's the runs are no longer those that the committed chapters show
+        own = bool(_pairs(set_, chapter))
+        runs.run_all(specs, live=parameters.live, data_root=data, workers=workers, label=name, own=own)
+        if chapter.keep and profile == "paper" and not own:
             chapter.keep(data)
         out.print(f"{name}: {len(specs)} runs recorded at profile {profile}")
 
@@ -138,6 +140,8 @@ def chapters() -> None:
     for chapter in CHAPTERS.values():
         path = PROJECT / "book" / chapter.notebook
         notebook = nbformat.read(path, as_version=4)
+        parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+        parameters.source = chapter.parameters.cell()
         nbclient.NotebookClient(notebook, record_timing=False).execute()
         gate.stamp(notebook, chapter)
         runs.write_atomically(path, nbformat.writes(notebook) + "\n")
@@ -168,7 +172,7 @@ def scorecard(
 
 @app.command()
 def check() -> None:
-    """Fail if records, chapters, claims or the rooms that decide results no longer fit together."""
+    """Fail if records, chapters, claims or the modules that decide results no longer fit together."""
     if problems := gate.problems():
         raise Problem("\n".join(problems))
     out.print("records, chapters, claims and code fit together")

@@ -1,7 +1,7 @@
 """The gate: whether what is committed still follows from what is committed beside it, and from the code.
 
 records → pages:    a chapter's outputs and the records that it was executed on leave their digests in the notebook
-code → records:     `data/rooms.json` holds a digest of every room that decides results, as it was when the records
+code → records:     `data/modules.json` holds a digest of every module that decides results, as it was when the records
                     were made or when a change was last declared to leave them alone
 claims and pages:   `report.scorecard.write(check=True)`
 runs → records:     `verify` trains a recorded run once more and compares
@@ -9,27 +9,21 @@ runs → records:     `verify` trains a recorded run once more and compares
 
 from __future__ import annotations
 
-import ast
-import hashlib
-import io
 import json
 import random
-import tokenize
-from typing import Any
 
 import nbformat
+import numpy as np
+from scipy import stats
 
-from aeda_core import runs
+from aeda_core import provenance, runs
 from aeda_core.datasets.base import DATA, PROJECT
 from aeda_core.errors import Problem
-from aeda_core.experiments import CHAPTERS, Chapter
+from aeda_core.experiments import CHAPTERS, Chapter, common
 from aeda_core.report import scorecard
 from aeda_core.runs import RunRecord, RunSpec
 
-ROOMS = ("datasets", "models.py", "attack.py", "methods", "metrics.py", "training.py", "probes.py", "runs.py")
-"""What decides a result, in aeda_core/."""
-
-LOCK = DATA / "rooms.json"
+LOCK = DATA / "modules.json"
 
 
 class Stale(Problem):
@@ -40,14 +34,14 @@ def problems() -> list[str]:
     """What is stale, a sentence each that names the way out."""
     if missing := missing_records():
         return missing  # nothing else can be judged without them
-    return [*stale_rooms(), *(line for name in CHAPTERS for line in stale_chapter(CHAPTERS[name])), *stale_claims()]
+    return [*stale_modules(), *(line for name in CHAPTERS for line in stale_chapter(CHAPTERS[name])), *stale_claims()]
 
 
 def missing_records() -> list[str]:
     """The chapters that ask for runs which nobody has recorded."""
     found = []
     for name, chapter in CHAPTERS.items():
-        missing = [spec for spec in _specs(chapter) if not spec.path.exists()]
+        missing = [spec for spec in _specs(chapter) if runs.kept(spec) is None]
         if missing:
             found.append(
                 f"chapter '{name}' asks for {len(missing)} runs without a record, {missing[0].method} with seed "
@@ -56,43 +50,20 @@ def missing_records() -> list[str]:
     return found
 
 
-def stale_rooms() -> list[str]:
-    """The rooms that changed since the records were made, comments, docstrings and white space aside."""
-    kept, now = json.loads(LOCK.read_text()) if LOCK.exists() else {}, rooms()
+def stale_modules() -> list[str]:
+    """The modules that changed since the records were made, comments, docstrings and white space aside."""
+    kept, now = json.loads(LOCK.read_text()) if LOCK.exists() else {}, provenance.modules()
     return [
-        f"aeda_core/{room} decides results and changed since they were recorded; if no result changes say so with "
+        f"aeda_core/{module} decides results and changed since they were recorded; if no result changes say so with "
         "`aeda declare`, otherwise raise RESULTS_VERSION in aeda_core/runs.py and run `make reproduce`."
-        for room in ROOMS
-        if kept.get(room) != now[room]
+        for module in now
+        if kept.get(module) != now[module]
     ]
 
 
 def declare() -> None:
-    """Take the rooms as they are for those that the records were made in."""
-    runs.write_atomically(LOCK, json.dumps(rooms(), indent=1) + "\n")
-
-
-def rooms() -> dict[str, str]:
-    """A digest of each room."""
-    found = {}
-    for room in ROOMS:
-        path = PROJECT / "aeda_core" / room
-        files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
-        found[room] = _digest([(file.name, meaning(file.read_text())) for file in files])
-    return found
-
-
-def meaning(code: str) -> str:
-    """`code` without comments, docstrings and white space, the same in every version of Python."""
-    lines = code.splitlines(keepends=True)
-    for token in tokenize.generate_tokens(io.StringIO(code).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            lines[node.lineno - 1 : node.end_lineno] = [""] * (node.end_lineno - node.lineno + 1)
-    return "".join("".join(lines).split())
+    """Take the modules as they are for those that the records were made with."""
+    runs.write_atomically(LOCK, json.dumps(provenance.modules(), indent=1) + "\n")
 
 
 def stamp(notebook: nbformat.NotebookNode, chapter: Chapter) -> None:
@@ -113,8 +84,8 @@ def stale_chapter(chapter: Chapter) -> list[str]:
 
 def records_of(chapter: Chapter) -> str:
     """A digest of the committed records that a chapter asks for."""
-    specs = {spec.id: spec for spec in _specs(chapter)}
-    return _digest([(id_, spec.path.read_text() if spec.path.exists() else "") for id_, spec in sorted(specs.items())])
+    paths = {spec.id: runs.kept(spec) for spec in _specs(chapter)}
+    return provenance.digest([(id_, path.read_text("utf-8") if path else "") for id_, path in sorted(paths.items())])
 
 
 def _specs(chapter: Chapter) -> list[RunSpec]:
@@ -124,7 +95,7 @@ def _specs(chapter: Chapter) -> list[RunSpec]:
 
 def outputs_of(notebook: nbformat.NotebookNode) -> str:
     """A digest of a notebook's code and outputs."""
-    return _digest([(cell.source, cell.outputs) for cell in notebook.cells if cell.cell_type == "code"])
+    return provenance.digest([(cell.source, cell.outputs) for cell in notebook.cells if cell.cell_type == "code"])
 
 
 def stale_claims() -> list[str]:
@@ -134,13 +105,20 @@ def stale_claims() -> list[str]:
     ]
 
 
-TOLERANCE = {"bacc": 2.0, "bias": 0.5}
-"""How far a run on another device, or by another version of torch, may be from its record."""
+LEVEL = 0.99
+"""How sure a tolerance has to be that it lets another run of the same method pass."""
+
+LEAST = {"bacc": 0.5, "bias": 0.05}
+"""The least tolerance: seeds that happen to agree exactly do not ask for that."""
+
+SIBLINGS = 3
+"""Records that differ in nothing but the seed or fold, from which on their spread is told."""
 
 
 def sample(n: int, seed: int, minutes: float) -> list[RunRecord]:
-    """`n` of the recorded runs that took at most `minutes` of CPU time, drawn by `seed`."""
-    found = [record for record in committed() if record.provenance["cpu_seconds"] <= 60 * minutes]
+    """`n` of the recorded runs that took at most `minutes` of CPU time and have SIBLINGS, drawn by `seed`."""
+    found = [r for own in _families() if len(own) >= SIBLINGS for r in own]
+    found = [record for record in found if record.provenance["cpu_seconds"] <= 60 * minutes]
     return random.Random(seed).sample(found, min(n, len(found)))
 
 
@@ -151,35 +129,78 @@ def committed() -> list[RunRecord]:
     return [record for record in found if record is not None]
 
 
+def _families() -> list[list[RunRecord]]:
+    """The records, by what they are runs of: everything in a spec but the seed, and what goes with it."""
+    families: dict[str, list[RunRecord]] = {}
+    for record in committed():
+        families.setdefault(_family(record.spec), []).append(record)
+    return list(families.values())
+
+
+def _family(spec: RunSpec) -> str:
+    told = spec.model_dump(exclude={"seed"})
+    told["data"] = {name: value for name, value in told["data"].items() if name not in ("fold", "draw")}
+    return provenance.digest(told)
+
+
+def tolerance(record: RunRecord) -> dict[str, float]:
+    """How far another run of `record`'s spec may come out from it where other kernels round differently.
+
+    Other bits make another draw, so at worst it is as far off as another seed: LEVEL of the differences between two
+    seeds of this method are smaller, by the spread of the recorded ones (Student's t, for they are few).
+    Raises Stale where there are too few of them to tell.
+    """
+    own = [each for family in _families() for each in family if _family(each.spec) == _family(record.spec)]
+    if len(own) < SIBLINGS:
+        raise Stale(
+            f"{len(own)} runs like {_what(record)} are recorded, too few for their spread to say what may differ on "
+            "another machine; verify it on the machine that its record names."
+        )
+    times = stats.t.ppf((1 + LEVEL) / 2, len(own) - 1) * np.sqrt(2)
+    spread = {name: np.std([getattr(r, name) for r in own], ddof=1) for name in LEAST}
+    return {name: max(LEAST[name], float(times * spread[name])) for name in LEAST}
+
+
 def verify(record: RunRecord, data_root: str = "") -> str:
     """Train the run of `record` once more and say how it compares, in a sentence.
 
-    Raises Stale if it differs at all on the same device with the same torch, or by more than TOLERANCE elsewhere.
+    A record in bfloat16 is trained in float32 where the CPU would have to emulate the former.
+    Raises Stale if it differs at all in the same environment, or by more than `tolerance` in another.
     """
-    again = runs.perform(record.spec, data_root)
-    what = f"{record.spec.method} of {record.spec.experiment}, seed {record.spec.seed} ({record.spec.id})"
-    if _ground(again) == _ground(record):
+    emulated = record.spec.model.get("precision") == "bf16" and not common.has_bf16()
+    model = {**record.spec.model, "precision": "fp32"} if emulated else record.spec.model
+    again = runs.perform(record.spec.model_copy(update={"model": model}), data_root)
+    what = _what(record)
+    if not emulated and _environment(again) == _environment(record):
         if any(getattr(again, part) != getattr(record, part) for part in ("epochs", "confusion", "refused")):
             raise Stale(
-                f"{what} came out different from its record on the same device; if the code changed its results raise "
-                "RESULTS_VERSION in aeda_core/runs.py and run `make reproduce`."
+                f"{what} came out different from its record in the same environment; if the code changed its results "
+                "raise RESULTS_VERSION in aeda_core/runs.py and run `make reproduce`."
             )
-        return f"{what}: identical to its record"
+        return f"{what}: identical to its record, in the same environment"
     if again.refused or record.refused:
         if again.refused != record.refused:
             raise Stale(f"{what} is refused in one of run and record, and not in the other.")
         return f"{what}: refused, as recorded"
-    gaps = {name: abs(getattr(again, name) - getattr(record, name)) for name in TOLERANCE}
-    if far := [name for name, gap in gaps.items() if gap > TOLERANCE[name]]:
+    allowed = tolerance(record)
+    gaps = {name: abs(getattr(again, name) - getattr(record, name)) for name in allowed}
+    if far := [name for name, gap in gaps.items() if gap > allowed[name]]:
         raise Stale(
-            f"{what} differs from its record by {gaps[far[0]]:.2f} in {far[0]}; {TOLERANCE[far[0]]} is allowed."
+            f"{what} differs from its record by {gaps[far[0]]:.2f} in {far[0]}; the spread of its seeds allows "
+            f"{allowed[far[0]]:.2f}."
         )
-    return f"{what}: bACC within {gaps['bacc']:.2f} and bias within {gaps['bias']:.2f} of its record, on other ground"
+    how = "trained in float32, for this CPU emulates bfloat16" if emulated else "in another environment"
+    return f"{what}, {how}: " + " and ".join(
+        f"{name} within {gap:.2f} of its record ({allowed[name]:.2f} is allowed by the spread of its seeds)"
+        for name, gap in gaps.items()
+    )
 
 
-def _ground(record: RunRecord) -> tuple[str, str]:
-    return record.provenance["device"], record.provenance["packages"]["torch"]
+def _what(record: RunRecord) -> str:
+    return f"{record.spec.method} of {record.spec.experiment}, seed {record.spec.seed} ({record.spec.id})"
 
 
-def _digest(what: Any) -> str:
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+def _environment(record: RunRecord) -> tuple[object, ...]:
+    """What decides bits besides the spec. Records from before all of it was kept have another than any run has now."""
+    made = record.provenance
+    return *(made.get(name) for name in ("device", "capability", "threads", "blas_threads")), made["packages"]["torch"]

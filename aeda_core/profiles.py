@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from types import NoneType
+from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 
 from aeda_core.errors import Problem
 
@@ -27,7 +29,9 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     changes: ClassVar[Mapping[str, Mapping[str, Any]]] = {"smoke": {}, "laptop": {}}
 
-    profile: Literal["smoke", "laptop", "paper", "recorded"] = "recorded"
+    profile: Literal["smoke", "laptop", "paper", "recorded"] = Field(
+        "recorded", description="recorded shows kept runs; smoke, laptop and paper train"
+    )
     data_root: str = Field("", description="where the data is; empty: the ladder of data/README.md")
     seeds: int = Field(5, ge=1, le=100, description="runs of each method, with seeds 0, 1, …")
 
@@ -56,11 +60,21 @@ class Parameters(BaseModel):
             raise ParameterError(cls._sentence(error)) from None
 
     @classmethod
+    def cell(cls) -> str:
+        """The source of a chapter's parameters cell: every parameter, typed and explained, for `papermill
+        --help-notebook` to tell. None stands for the profile's own value."""
+        lines = ["# None: the profile's own value"]
+        for name, field in cls.model_fields.items():
+            value = {"profile": '"recorded"', "data_root": '""'}.get(name)
+            lines.append(f"{name}: {_type(field)} = {value}  # {field.description}")
+        return "\n".join(lines)
+
+    @classmethod
     def from_notebook(cls, namespace: Mapping[str, Any]) -> Self:
         """The parameters of a chapter, from its `globals()` right after the parameters cell.
 
         papermill only logs a misspelt parameter; here every plain value in the namespace counts as one, so that it is
-        refused.
+        refused. None is the profile's own value.
         """
         plain = (str, int, float, bool, list, tuple)
         given = {k: v for k, v in namespace.items() if not k.startswith("_") and isinstance(v, plain)}
@@ -78,3 +92,11 @@ class Parameters(BaseModel):
             return f"there is no parameter '{name}'; {hint}"
         reason = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
         return f"parameter {name} is {first['input']!r}: it {reason[0].lower() + reason[1:]}."
+
+
+def _type(field: FieldInfo) -> str:
+    """The type of a parameter as papermill reads it from a cell: a plain name."""
+    if get_origin(field.annotation) is Literal:
+        return "str"
+    kinds = [kind for kind in (get_args(field.annotation) or (field.annotation,)) if kind is not NoneType]
+    return "tuple" if get_origin(field.annotation) is tuple else kinds[0].__name__

@@ -6,32 +6,29 @@ a CPU is single-threaded, and several runs share the cores.
 
 from __future__ import annotations
 
+import builtins
 import functools
 import hashlib
 import json
 import multiprocessing
 import os
-import platform
-import resource
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from aeda_core import datasets, metrics, models
-from aeda_core.datasets.base import DATA, PROJECT
+from aeda_core import datasets, metrics, models, provenance
+from aeda_core.datasets.base import DATA
 from aeda_core.errors import Problem
 from aeda_core.methods import METHODS, STUDIES, EmptyGroup, Plan
 from aeda_core.training import train
@@ -79,8 +76,21 @@ class RunSpec(BaseModel):
     @property
     def path(self) -> Path:
         """Where the record of this spec is kept."""
+        return self._in(self.profile)
+
+    @property
+    def own_path(self) -> Path:
+        """Where it is kept if it is of profile `paper` and a reader's own, no part of the protocol: git-ignored."""
+        return self._in("own" if self.profile == "paper" else self.profile)
+
+    def _in(self, folder: str) -> Path:
         fold = f"-f{self.data['fold']}" if "fold" in self.data else ""
-        return RUNS / self.profile / self.experiment / f"{self.method}{fold}-s{self.seed}-{self.id}.json"
+        return RUNS / folder / self.experiment / f"{self.method}{fold}-s{self.seed}-{self.id}.json"
+
+    @property
+    def in_bf16(self) -> RunSpec:
+        """The same run in bfloat16, which was the protocol before float32 was."""
+        return self.model_copy(update={"model": {**self.model, "precision": "bf16"}})
 
 
 class RunRecord(BaseModel):
@@ -131,15 +141,17 @@ class RunRecord(BaseModel):
         return int((~metrics.defined(self.counts)).sum())
 
 
-def execute(spec: RunSpec, data_root: str = "", ticks: str | None = None) -> RunRecord:
+def execute(spec: RunSpec, data_root: str = "", ticks: str | None = None, *, own: bool = True) -> RunRecord:
     """Run `spec` and keep its record; picks up where a stopped run of the same spec was.
 
     data_root: where the data is; must hold what the spec's fingerprint names
     ticks:     a file that grows by one byte an epoch, for whoever watches
+    own:       whether it is a reader's own run and no part of the committed protocol
     """
     checkpoint = CHECKPOINTS / f"{spec.id}.pt"
     record = perform(spec, data_root, checkpoint, ticks)
-    write_atomically(spec.path, record.model_dump_json(indent=None, exclude_none=True) + "\n")
+    path = spec.own_path if own else spec.path
+    write_atomically(path, record.model_dump_json(indent=None, exclude_none=True) + "\n")
     checkpoint.unlink(missing_ok=True)
     checkpoint.with_suffix(".cost").unlink(missing_ok=True)
     return record
@@ -150,9 +162,36 @@ def perform(spec: RunSpec, data_root: str = "", checkpoint: Path | None = None, 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         torch.set_num_threads(1)
-    cost = _Cost(checkpoint)
-    commit()  # looked up now and remembered: the code that runs is the code as it is at the start
-    splits = _splits(json.dumps(spec.data), data_root)
+    # looked up now and remembered: the code that runs is the code as it is at the start
+    code = {"commit": provenance.commit(), "code": provenance.code()}
+    cost = provenance.Cost(checkpoint)
+
+    def saved() -> None:
+        if cost.path is not None:
+            write_atomically(cost.path, json.dumps(cost.total))
+        _tick(ticks)
+
+    with threadpool_limits(1, user_api="blas"), provenance.peak_memory(device) as peak:
+        splits = _splits(json.dumps(spec.data), data_root)
+        outcome = _outcome(spec, splits, device, checkpoint, saved)
+        machine = provenance.machine(device)
+    seconds, cpu_seconds = cost.total
+    made = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        **code,
+        "data": splits.source,
+        **machine,
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,  # what it costs, whatever else the machine did
+        "peak_memory_mb": peak.megabytes,
+    }
+    return RunRecord(spec=spec, provenance=made, **outcome)
+
+
+def _outcome(
+    spec: RunSpec, splits: datasets.Splits, device: torch.device, checkpoint: Path | None, saved: Callable[[], None]
+) -> dict[str, Any]:
+    """What a record says of a run besides its spec and provenance."""
     held_out, test = splits.validation.to(device), getattr(splits, spec.tested_on).to(device)
     outcome: dict[str, Any] = {"groups": splits.training.group_sizes().tolist()}
     try:
@@ -163,56 +202,51 @@ def perform(spec: RunSpec, data_root: str = "", checkpoint: Path | None = None, 
             method = (METHODS | STUDIES)[spec.method](
                 model, splits.training.to(device), Plan(**spec.plan), spec.seed, **spec.options
             )
-            classifier, outcome["epochs"] = train(method, held_out, checkpoint, lambda: (cost.keep(), _tick(ticks)))
+            classifier, outcome["epochs"] = train(method, held_out, checkpoint, saved)
         predicted = metrics.predicted(classifier, test)
         outcome["confusion"] = metrics.count(test, predicted).tolist()
         if test.targets.ndim == 2:
             outcome["bootstrap"] = metrics.bootstrap(test, predicted)
     except EmptyGroup as reason:
         outcome["refused"] = str(reason)
-    return RunRecord(spec=spec, provenance=_provenance(device, cost, splits.source), **outcome)
+    return outcome
 
 
-class _Cost:
-    """What a run took so far, in this sitting and in those before it, whose sum lies beside the checkpoint."""
-
-    def __init__(self, checkpoint: Path | None) -> None:
-        self.path = checkpoint and checkpoint.with_suffix(".cost")
-        self.began, self.cpu_began = time.perf_counter(), time.process_time()
-        resumed = checkpoint is not None and checkpoint.exists() and self.path.exists()
-        self.before = json.loads(self.path.read_text()) if resumed else [0.0, 0.0]
-
-    @property
-    def total(self) -> list[float]:
-        """Seconds by the clock, and of the processor."""
-        now = (time.perf_counter() - self.began, time.process_time() - self.cpu_began)
-        return [round(before + seconds, 1) for before, seconds in zip(self.before, now, strict=True)]
-
-    def keep(self) -> None:
-        if self.path is not None:
-            write_atomically(self.path, json.dumps(self.total))
+def kept(spec: RunSpec, live: bool = False) -> Path | None:
+    """The file with the record of `spec`, if there is one: the protocol's, a reader's own or, unless `live`, the one in
+    bfloat16 that stands in until it is trained in float32."""
+    places = [spec.path, spec.own_path, *([] if live else [spec.in_bf16.path])]
+    return next((path for path in places if path.exists()), None)
 
 
-def recorded(spec: RunSpec) -> RunRecord | None:
-    """The record of `spec`, if there is one."""
-    if not spec.path.exists():
+def recorded(spec: RunSpec, live: bool = False) -> RunRecord | None:
+    """The record of `spec`, if there is one (see `kept`)."""
+    path = kept(spec, live)
+    if path is None:
         return None
-    record = RunRecord.model_validate_json(spec.path.read_text())
-    if record.spec != spec:
-        raise Problem(f"'{spec.path}' holds the record of another spec; it was edited by hand: delete it.")
+    record = RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    if record.spec not in (spec, spec.in_bf16):
+        raise Problem(f"'{path}' holds the record of another spec; it was edited by hand: delete it.")
     return record
 
 
 def run_all(
-    specs: Sequence[RunSpec], *, live: bool, data_root: str = "", workers: int | None = None, label: str = "training"
+    specs: Sequence[RunSpec],
+    *,
+    live: bool,
+    data_root: str = "",
+    workers: int | None = None,
+    label: str = "training",
+    own: bool = True,
 ) -> list[RunRecord]:
     """The records of `specs`, in their order; those that are missing are trained if `live`.
 
     workers: runs at a time; by default as many as there are CPU cores, or one on a GPU
     label:   stands before the progress bar
+    own:     where records of profile `paper` go: a reader's own, or the committed protocol
     Raises MissingRecord if one is missing and nothing may be trained.
     """
-    found = {spec.id: recorded(spec) for spec in specs}
+    found = {spec.id: recorded(spec, live) for spec in specs}
     missing = [spec for spec in specs if found[spec.id] is None]
     if missing and not live:
         raise MissingRecord(
@@ -220,30 +254,32 @@ def run_all(
             f"{missing[0].seed} ({missing[0].id}) the first; `make reproduce PROFILE={missing[0].profile}` makes them, "
             "or choose profile laptop to train a smaller version here."
         )
-    for record in _train(missing, data_root, workers, label):
+    for record in _train(missing, data_root, workers, label, own):
         found[record.spec.id] = record
     return [found[spec.id] for spec in specs]
 
 
-def _train(specs: list[RunSpec], data_root: str, workers: int | None, label: str) -> Iterable[RunRecord]:
+def _train(specs: list[RunSpec], data_root: str, workers: int | None, label: str, own: bool) -> Iterable[RunRecord]:
     if not specs:
         return
-    workers = workers or (1 if torch.cuda.is_available() else len(os.sched_getaffinity(0)))
+    workers = workers or (1 if torch.cuda.is_available() else provenance.cores())
     total = sum(spec.plan["epochs"] for spec in specs)
     # glibc then keeps freed activations for the next step, instead of having the system map and clear them anew
     for setting in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
         os.environ.setdefault(setting, str(2**30))
     context = multiprocessing.get_context("spawn")
     with (
-        tempfile.NamedTemporaryFile() as ticks,
+        tempfile.TemporaryDirectory() as folder,
         _progress(total, label) as bar,
         ProcessPoolExecutor(min(workers, len(specs)), mp_context=context) as pool,
     ):
-        pending = {pool.submit(execute, spec, data_root, ticks.name) for spec in specs}
+        ticks = Path(folder, "ticks")
+        ticks.touch()
+        pending = {pool.submit(execute, spec, data_root, str(ticks), own=own) for spec in specs}
         try:
             while pending:
                 done, pending = wait(pending, timeout=0.5)
-                bar.update(os.path.getsize(ticks.name) - bar.n)
+                bar.update(ticks.stat().st_size - bar.n)
                 for future in done:
                     yield future.result()
         except BaseException:
@@ -254,8 +290,9 @@ def _train(specs: list[RunSpec], data_root: str, workers: int | None, label: str
 @contextmanager
 def _progress(total: int, label: str) -> Iterator[tqdm]:
     """A bar in terminals and notebooks, which goes when it is done; nothing where output is collected in a file."""
-    ipython = sys.modules.get("IPython")
-    in_notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+    # where code runs in a kernel IPython puts this among the builtins; its modules may be here without one
+    shell = getattr(builtins, "get_ipython", None)
+    in_notebook = shell is not None and hasattr(shell(), "kernel")
     shown = in_notebook or sys.stderr.isatty()
     with tqdm(total=total, unit="epoch", desc=label, leave=not in_notebook, mininterval=1, disable=not shown) as bar:
         yield bar
@@ -285,42 +322,3 @@ def write_atomically(path: Path, text: str) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     partial.write_text(text)
     os.replace(partial, path)
-
-
-def _provenance(device: torch.device, cost: _Cost, source: str) -> dict[str, Any]:
-    seconds, cpu_seconds = cost.total
-    cuda = device.type == "cuda"
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "data": source,
-        "device": torch.cuda.get_device_name() if cuda else f"{_cpu_name()}, 1 thread",
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("torch", "torchvision", "numpy")},
-        "seconds": seconds,
-        "cpu_seconds": cpu_seconds,  # what it costs, whatever else the machine did
-        "peak_memory_mb": (
-            torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        )
-        // 2**20,
-    }
-
-
-@functools.cache
-def commit() -> str:
-    """The project's git commit, with `+` behind it if tracked code has changed since; `unknown` outside a checkout."""
-    git = ["git", "-C", str(PROJECT)]
-    try:
-        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
-        changed = subprocess.run([*git, "status", "--porcelain", "-uno", "aeda_core"], capture_output=True, text=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return head.stdout.strip() + ("+" if changed.stdout else "")
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 
-from aeda_core import metrics
+from aeda_core import metrics, provenance
 from aeda_core.datasets.base import BiasedImages
+from aeda_core.errors import Problem
 from aeda_core.methods import Original
 from aeda_core.models import Classifier
 from aeda_core.probes import probe
@@ -18,6 +19,10 @@ PROBED = 1000
 """Training images that the probes look at; r(m) is a share of this many."""
 
 Row = dict[str, float]
+
+
+class OtherCode(Problem):
+    """A checkpoint was left by other code than would go on from it."""
 
 
 def train(
@@ -31,6 +36,7 @@ def train(
     validation:  held-out training images; the rows are about them, never about the test set
     checkpoint:  written after every epoch, whole or not at all
     after_epoch: called when an epoch is done and saved
+    Raises OtherCode if a module that decides results has changed since the checkpoint was written.
     Returns the classifier with averaged weights, and for each epoch a row with loss, bacc in percent, bias, and where
     there are examples those of `probes.probe`.
     """
@@ -64,12 +70,18 @@ def train(
 def _save(method: Original, rows: list[Row], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    torch.save({"model": method.model.state_dict(), "method": method.state_dict(), "rows": rows}, partial)
+    state = {"model": method.model.state_dict(), "method": method.state_dict(), "rows": rows}
+    torch.save({"code": provenance.code(), **state}, partial)
     os.replace(partial, path)
 
 
 def _restore(method: Original, path: Path) -> list[Row]:
     state = torch.load(path, map_location=method.learner.device, weights_only=True)
+    if state["code"] != provenance.code():
+        raise OtherCode(
+            f"the checkpoint '{path}' is of other code (digest {state['code']}, now {provenance.code()}), and going on "
+            "from it would mix two programs; delete it to start again, or go back to that code."
+        )
     method.model.load_state_dict(state["model"])
     method.load_state_dict(state["method"])
     return state["rows"]

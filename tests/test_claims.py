@@ -9,7 +9,7 @@ from made import MADE
 from aeda_core import metrics
 from aeda_core.experiments import CHAPTERS, celeba, cmnist
 from aeda_core.report import claims, paper, scorecard
-from aeda_core.runs import RUNS, RunRecord, RunSpec
+from aeda_core.runs import RUNS, RunRecord, RunSpec, kept
 
 REAL, STAND_IN = "MNIST (60,000 training, 10,000 test)", "stand-in: 5,000 MNIST digits"
 
@@ -176,5 +176,5 @@ class TestCommitted:
         asked = set()
         for chapter in CHAPTERS.values():
             parameters = chapter.parameters.load("recorded")
-            asked |= {spec.path for spec in [*chapter.specs(parameters), *chapter.tuning(parameters)]}
+            asked |= {kept(spec) for spec in [*chapter.specs(parameters), *chapter.tuning(parameters)]}
         assert set((RUNS / "paper").rglob("*.json")) == asked

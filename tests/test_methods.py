@@ -248,7 +248,9 @@ class TestAttackSchedule:
         method = start(method)
         method.epoch(1)
         data = method.data
-        _, originals, towards, targets = (torch.cat(x) if i else x for i, x in enumerate(zip(*attacks, strict=True)))
+        _, originals, towards, targets = (
+            torch.cat(x) if i else x for i, x in enumerate(zip(*(a[:4] for a in attacks), strict=True))
+        )
         order = torch.stack([(data.images == image).flatten(1).all(1).nonzero().squeeze() for image in originals])
         assert sorted(order.tolist()) == list(range(N))
         assert torch.equal(towards, 1 - data.bias[order])

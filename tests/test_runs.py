@@ -11,6 +11,7 @@ import pytest
 
 from aeda_core import runs
 from aeda_core.datasets import DataError
+from aeda_core.datasets.base import PROJECT
 from aeda_core.errors import Problem
 from aeda_core.experiments import cmnist
 from aeda_core.experiments.cmnist import CMNISTParameters
@@ -117,7 +118,7 @@ def test_provenance_says_where_it_came_from_and_nothing_private(own_runs):
     record = runs.execute(spec, "embedded")
     assert {"date", "commit", "data", "device", "packages", "seconds", "peak_memory_mb"} <= record.provenance.keys()
     assert record.provenance["data"].startswith("stand-in")
-    assert str(runs.PROJECT) not in spec.path.read_text()
+    assert str(PROJECT) not in spec.path.read_text()
 
 
 def test_killed_anywhere_nothing_is_lost(own_runs):
@@ -131,7 +132,7 @@ def test_killed_anywhere_nothing_is_lost(own_runs):
         runs._tick = lambda _: os.kill(os.getpid(), signal.SIGKILL)
         runs.execute(runs.RunSpec.model_validate_json({spec.model_dump_json()!r}), "embedded")
     """)
-    killed = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(runs.PROJECT)})
+    killed = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(PROJECT)})
     assert killed.returncode == -signal.SIGKILL
     assert not list(own_runs.rglob("*.json"))
     (checkpoint,) = (own_runs / "checkpoints").glob("*.pt")

@@ -93,25 +93,31 @@ def load(root: str = "", size: int = 48) -> Faces:
     return _load(root or os.environ.get("AEDA_DATA", ""), size)
 
 
+def folder(root: str = "") -> Path | None:
+    """The folder that holds CelebA, by the same ladder; None where avatars would stand in. Raises as `load` does."""
+    return _folder(root or os.environ.get("AEDA_DATA", ""))
+
+
 @cache
 def _load(root: str, size: int) -> Faces:
+    found = _folder(root)
+    return _read(avatars.folder(), size, avatars.SOURCE) if found is None else _read(found, size)
+
+
+def _folder(root: str) -> Path | None:
     if root == EMBEDDED:
-        return _read(avatars.folder(), size, avatars.SOURCE)
-    if root:
-        folder = Path(root).expanduser()
-        if not folder.is_dir():
-            raise DataError(
-                f"data_root '{root}' is not a folder; give the folder that holds celeba/ (see data/README.md)."
-            )
-        if (found := _celeba(folder)) is None:
-            raise DataError(
-                f"data_root '{root}' holds no celeba/ with the annotations list_attr_celeba; give the folder above it, "
-                f"or '{EMBEDDED}' for drawn avatars (see data/README.md)."
-            )
-        return _read(found, size)
-    if (found := _celeba(DATA)) is not None:
-        return _read(found, size)
-    return _read(avatars.folder(), size, avatars.SOURCE)
+        return None
+    if not root:
+        return _celeba(DATA)
+    named = Path(root).expanduser()
+    if not named.is_dir():
+        raise DataError(f"data_root '{root}' is not a folder; give the folder that holds celeba/ (see data/README.md).")
+    if (found := _celeba(named)) is None:
+        raise DataError(
+            f"data_root '{root}' holds no celeba/ with the annotations list_attr_celeba; give the folder above it, "
+            f"or '{EMBEDDED}' for drawn avatars (see data/README.md)."
+        )
+    return found
 
 
 def _celeba(root: Path) -> Path | None:

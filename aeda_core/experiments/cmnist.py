@@ -9,7 +9,7 @@ from pydantic import Field
 
 from aeda_core import runs
 from aeda_core.datasets import cmnist, mnist
-from aeda_core.experiments.common import precision
+from aeda_core.experiments import common
 from aeda_core.profiles import Parameters
 from aeda_core.runs import RunRecord, RunSpec
 
@@ -58,6 +58,7 @@ class CMNISTParameters(Parameters):
 
     changes: ClassVar = {
         "smoke": {
+            "precision": "auto",
             "seeds": 1,
             "n_train": 256,
             "n_validation": 100,
@@ -69,6 +70,7 @@ class CMNISTParameters(Parameters):
             "gan_blocks": 1,
         },
         "laptop": {
+            "precision": "auto",
             "seeds": 1,
             "n_train": 2000,
             "n_validation": 500,
@@ -78,32 +80,33 @@ class CMNISTParameters(Parameters):
         },
     }
 
-    n_train: int = Field(6000, ge=1)
-    n_validation: int = Field(2000, ge=1)
-    correlation: float = Field(1.0, ge=0, le=1)
-    size: int = Field(28, ge=8)
-    epochs: int = Field(20, ge=1)
-    batch_size: int = Field(64, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    precision: Literal["auto", "bf16", "fp32"] = Field("bf16", description="auto: bf16 where the hardware has it")
-    norm: Literal["linf", "l2"] = "linf"
-    epsilon: float = Field(0.3, ge=0)
-    step_size: float = Field(0.12, gt=0)
-    steps: int = Field(5, ge=1)
-    lambda_: float = Field(0.98, ge=0, le=1)
-    start: int = Field(0, ge=0)
-    bias_epochs: int = Field(1, ge=1)
-    bias_learning_rate: float = Field(1e-3, gt=0)
-    source_epochs: int = Field(10, ge=1)
-    gan_epochs: int = Field(4, ge=1)
-    gan_batch_size: int = Field(16, ge=1)
-    gan_identity: float = Field(5.0, ge=0)
-    gan_residual: bool = False
-    gan_width: int = Field(16, ge=1)
-    gan_blocks: int = Field(4, ge=1)
-    strength: float = Field(1.0, ge=0)
-    adversary_rate: float = Field(1e-3, gt=0)
-    adversary_hidden: int = Field(256, ge=0)
+    n_train: int = Field(6000, ge=1, description="training digits")
+    n_validation: int = Field(2000, ge=1, description="training digits held out")
+    correlation: float = Field(1.0, ge=0, le=1, description="how often colour and digit go together in training")
+    size: int = Field(28, ge=8, description="height and width of the digits, in pixels")
+    epochs: int = Field(20, ge=1, description="passes over the training images")
+    batch_size: int = Field(64, ge=1, description="originals in a batch")
+    learning_rate: float = Field(1e-3, gt=0, description="of f and h_t")
+    precision: Literal["auto", "bf16", "fp32"] = Field("fp32", description="auto: bf16 where it is faster here")
+    norm: Literal["linf", "l2"] = Field("linf", description="what ε bounds: linf or l2")
+    epsilon: float = Field(0.3, ge=0, description="ε, the radius of the attack, in [0, 1] pixel units")
+    step_size: float = Field(0.12, gt=0, description="length of a step of the attack, in the same units")
+    steps: int = Field(5, ge=1, description="steps of the attack")
+    warm_steps: int = Field(1, ge=1, description="steps of aeda_robust_warm, from its earlier examples")
+    lambda_: float = Field(0.98, ge=0, le=1, description="λ of Eq. (3); 1 attacks the bias task alone, Eq. (2)")
+    start: int = Field(0, ge=0, description="epochs on the originals alone before the first attack")
+    bias_epochs: int = Field(1, ge=1, description="passes of h_b over what was just trained on")
+    bias_learning_rate: float = Field(1e-3, gt=0, description="of h_b")
+    source_epochs: int = Field(10, ge=1, description="training of the classifier that aeda_pre attacks")
+    gan_epochs: int = Field(4, ge=1, description="training of the CycleGAN")
+    gan_batch_size: int = Field(16, ge=1, description="images of each bias value in a batch of the CycleGAN")
+    gan_identity: float = Field(5.0, ge=0, description="weight of its identity loss")
+    gan_residual: bool = Field(False, description="whether its generators add to their input")
+    gan_width: int = Field(16, ge=1, description="channels of its generators")
+    gan_blocks: int = Field(4, ge=1, description="residual blocks of its generators")
+    strength: float = Field(1.0, ge=0, description="of the reversed gradient of adversarial debiasing")
+    adversary_rate: float = Field(1e-3, gt=0, description="learning rate of adversarial debiasing")
+    adversary_hidden: int = Field(256, ge=0, description="hidden units of its bias head; 0: linear")
 
 
 def specs(p: CMNISTParameters, methods: tuple[str, ...] = METHODS) -> list[RunSpec]:
@@ -124,14 +127,13 @@ def specs(p: CMNISTParameters, methods: tuple[str, ...] = METHODS) -> list[RunSp
         "aeda_online": online,
         "aeda_robust": online,
         "aeda_robust_per_batch": {**online, "refresh": 1},
+        "aeda_robust_warm": {**online, "steps": p.warm_steps},
     }
     rates = {"adversarial_debiasing": p.adversary_rate}
     models = {"adversarial_debiasing": {"bias_hidden": p.adversary_hidden}}
-    # the committed records are of the original MNIST; asking for them does not take having it
-    fingerprint = mnist.load(p.data_root).fingerprint if p.live else mnist.MNIST_FINGERPRINT
     data = {
         "name": "cmnist",
-        "fingerprint": fingerprint,
+        "fingerprint": common.digits(p),
         "n_train": p.n_train,
         "n_validation": p.n_validation,
         "correlation": p.correlation,
@@ -143,7 +145,7 @@ def specs(p: CMNISTParameters, methods: tuple[str, ...] = METHODS) -> list[RunSp
             profile=p.profile if p.live else "paper",
             method=method,
             data={**data, "correlation": 0.5} if method == "oracle" else data,
-            model={"precision": precision(p.precision), **models.get(method, {})},
+            model={"precision": common.precision(p.precision, {}), **models.get(method, {})},
             plan={
                 "epochs": p.epochs,
                 "batch_size": p.batch_size,

@@ -2,12 +2,97 @@
 
 from __future__ import annotations
 
+import functools
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 
+from aeda_core import models, provenance
+from aeda_core.datasets import DataError, celeba, mnist
+from aeda_core.datasets.base import DATA
+from aeda_core.profiles import Parameters
+from aeda_core.runs import write_atomically
 
-def precision(asked: str) -> str:
-    """`asked`, or for `auto` what the hardware is fast at."""
+PAYS = 1.2
+"""How many times as fast a network has to train in bf16 for `auto` to take it."""
+
+MEASURED = DATA / "cache" / "precision.json"
+"""What was measured on this machine, so that `auto` says the same in every process."""
+
+
+def precision(asked: str, network: Mapping[str, Any]) -> str:
+    """`asked`, or for `auto` bf16 where the hardware has it and trains `network` (see `models.build`) faster."""
     if asked != "auto":
         return asked
-    fast = torch.cuda.is_available() or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return "bf16" if fast else "fp32"
+    return "bf16" if has_bf16() and _speed_up(json.dumps(network, sort_keys=True)) >= PAYS else "fp32"
+
+
+def has_bf16() -> bool:
+    """Whether the hardware computes in bfloat16, or has to emulate it."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+@functools.cache
+def _speed_up(network: str) -> float:
+    """Seconds of a few training steps in fp32 over those in bf16; measured once on a machine and kept."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    machine = provenance.machine(device)
+    key = provenance.digest([network, machine["device"], machine["capability"], machine["packages"]["torch"]])
+    kept = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
+    if key not in kept:
+        kept[key] = _seconds(network, "fp32", device) / _seconds(network, "bf16", device)
+        write_atomically(MEASURED, json.dumps(kept) + "\n")
+    return kept[key]
+
+
+def _seconds(network: str, in_precision: str, device: torch.device, steps: int = 3) -> float:
+    """The least of the seconds that a pass forward and back takes, on one thread as runs do."""
+    options = json.loads(network)
+    size, threads, taken = options.get("size", 28), torch.get_num_threads(), []
+    with torch.random.fork_rng():
+        model = models.build(**{"n_targets": 10, **options, "precision": in_precision}).to(device)
+        images = torch.rand(32, 3, size, size, device=device)
+    torch.set_num_threads(1)
+    try:
+        for _ in range(1 + steps):  # the first is the warm-up
+            began = time.perf_counter()
+            model(images)[0].sum().backward()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            taken.append(time.perf_counter() - began)
+    finally:
+        torch.set_num_threads(threads)
+    return min(taken[1:])
+
+
+def digits(p: Parameters) -> str:
+    """The fingerprint of the digits that runs of `p` are about. Raises DataError if `paper` would get a stand-in."""
+    if not p.live:
+        return mnist.MNIST_FINGERPRINT  # asking for committed records does not take having the data
+    found = mnist.load(p.data_root)
+    _only_real(p, found.fingerprint == mnist.MNIST_FINGERPRINT, "the original MNIST", found.source)
+    return found.fingerprint
+
+
+def faces(p: Parameters, size: int) -> str:
+    """The same of faces of `size`×`size` pixels."""
+    if not p.live:
+        return celeba.CELEBA_FINGERPRINT
+    if p.profile == "paper" and celeba.folder(p.data_root) is None:
+        _only_real(p, False, "CelebA", "only drawn avatars")  # and before they are drawn
+    found = celeba.load(p.data_root, size)
+    _only_real(p, found.fingerprint == celeba.CELEBA_FINGERPRINT, "CelebA's 9,000 listed people", found.source)
+    return found.fingerprint
+
+
+def _only_real(p: Parameters, real: bool, wanted: str, found: str) -> None:
+    if p.profile == "paper" and not real:
+        raise DataError(
+            f"profile paper is for {wanted}, and here are {found}; name a folder that has it by --data, data_root or "
+            "AEDA_DATA (see data/README.md), or choose profile laptop, which takes what there is."
+        )

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from aeda_core import models, runs
 from aeda_core.datasets import cmnist, mnist
-from aeda_core.experiments.common import precision
+from aeda_core.experiments import common
 from aeda_core.methods import STUDIES, Plan
 from aeda_core.profiles import Parameters
 from aeda_core.runs import RunRecord, RunSpec
@@ -50,6 +50,7 @@ class FewShotParameters(Parameters):
 
     changes: ClassVar = {
         "smoke": {
+            "precision": "auto",
             "seeds": 1,
             "n_train": 256,
             "n_validation": 100,
@@ -58,27 +59,34 @@ class FewShotParameters(Parameters):
             "steps": 1,
             "copies": 2,
         },
-        "laptop": {"seeds": 1, "n_train": 1500, "n_validation": 200, "epochs": 9, "original_epochs": 18},
+        "laptop": {
+            "precision": "auto",
+            "seeds": 1,
+            "n_train": 1500,
+            "n_validation": 200,
+            "epochs": 9,
+            "original_epochs": 18,
+        },
     }
 
     seeds: int = Field(20, ge=1, le=100, description="draws of the shots")
     shots: int = Field(4, ge=1, description="training images of each few-shot digit")
     n_train: int = Field(3000, ge=1, description="training digits of which those that are few are drawn")
-    n_validation: int = Field(500, ge=1)
-    size: int = Field(28, ge=8)
-    epochs: int = Field(12, ge=1)
+    n_validation: int = Field(500, ge=1, description="training digits held out")
+    size: int = Field(28, ge=8, description="height and width of the digits, in pixels")
+    epochs: int = Field(12, ge=1, description="passes over the training images")
     original_epochs: int = Field(24, ge=1, description="of `original`, which sees less than half as much in one")
-    batch_size: int = Field(64, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    precision: Literal["auto", "bf16", "fp32"] = Field("bf16", description="auto: bf16 where the hardware has it")
-    norm: Literal["linf", "l2"] = "linf"
-    epsilon: float = Field(0.3, ge=0)
-    step_size: float = Field(0.2, gt=0)
-    steps: int = Field(3, ge=1)
-    lambda_: float = Field(0.98, ge=0, le=1)
+    batch_size: int = Field(64, ge=1, description="originals in a batch")
+    learning_rate: float = Field(1e-3, gt=0, description="of f and h_t")
+    precision: Literal["auto", "bf16", "fp32"] = Field("fp32", description="auto: bf16 where it is faster here")
+    norm: Literal["linf", "l2"] = Field("linf", description="what ε bounds: linf or l2")
+    epsilon: float = Field(0.3, ge=0, description="ε, the radius of the attack, in [0, 1] pixel units")
+    step_size: float = Field(0.2, gt=0, description="length of a step of the attack, in the same units")
+    steps: int = Field(3, ge=1, description="steps of the attack")
+    lambda_: float = Field(0.98, ge=0, le=1, description="λ of Eq. (3); 1 attacks the bias task alone, Eq. (2)")
     start: int = Field(1, ge=0, description="epochs before the first attack")
-    bias_epochs: int = Field(1, ge=1)
-    bias_learning_rate: float = Field(1e-3, gt=0)
+    bias_epochs: int = Field(1, ge=1, description="passes of h_b over what was just trained on")
+    bias_learning_rate: float = Field(1e-3, gt=0, description="of h_b")
     copies: int = Field(100, ge=1, description="how often each shot stands in the training set")
     share: float = Field(0.5, ge=0, le=1, description="of the other digits' images, those attacked towards a few one")
     robust: bool = Field(True, description="adversarial training of the class head, too")
@@ -104,7 +112,7 @@ def specs(p: FewShotParameters, variants: tuple[str, ...] = VARIANTS) -> list[Ru
     repeated = {"few": list(FEW), "copies": p.copies, "share": 0.0, "start": p.epochs}
     epochs = dict.fromkeys(VARIANTS, p.epochs) | {"original": p.original_epochs}
     given = {"original": {}, "repeated": repeated, "few_shot": options}
-    fingerprint = mnist.load(p.data_root).fingerprint if p.live else mnist.MNIST_FINGERPRINT
+    fingerprint = common.digits(p)
     return [
         RunSpec(
             experiment="few_shot",
@@ -120,7 +128,7 @@ def specs(p: FewShotParameters, variants: tuple[str, ...] = VARIANTS) -> list[Ru
                 "shots": p.shots,
                 "draw": seed,
             },
-            model={"precision": precision(p.precision)},
+            model={"precision": common.precision(p.precision, {})},
             plan={"epochs": epochs[variant], "batch_size": p.batch_size, "learning_rate": p.learning_rate},
             options=given[variant],
             seed=seed,

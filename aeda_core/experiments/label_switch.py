@@ -9,8 +9,8 @@ from pydantic import Field
 
 from aeda_core import datasets, models, runs
 from aeda_core.attack import Attack
-from aeda_core.datasets import BiasedImages, celeba, mnist
-from aeda_core.experiments.common import precision
+from aeda_core.datasets import BiasedImages, mnist
+from aeda_core.experiments import common
 from aeda_core.methods import Plan
 from aeda_core.methods.aeda import hardening, trained_source
 from aeda_core.profiles import ParameterError, Parameters
@@ -25,6 +25,7 @@ class LabelSwitchParameters(Parameters):
 
     changes: ClassVar = {
         "smoke": {
+            "precision": "auto",
             "seeds": 1,
             "n_persons": 300,
             "n_validation": 50,
@@ -41,6 +42,7 @@ class LabelSwitchParameters(Parameters):
             "digits_radii": (0.0, 0.1),
         },
         "laptop": {
+            "precision": "auto",
             "seeds": 1,
             "n_persons": 1200,
             "n_validation": 200,
@@ -58,28 +60,28 @@ class LabelSwitchParameters(Parameters):
     }
 
     seeds: int = Field(3, ge=1, description="folds of faces that are tested on, of `folds`, and seeds of the digits")
-    folds: int = Field(5, ge=2)
-    n_persons: int = Field(0, ge=0, description="0: all there are")
+    folds: int = Field(5, ge=2, description="parts that the people are dealt into")
+    n_persons: int = Field(0, ge=0, description="people; 0: all there are")
     n_validation: int = Field(900, ge=1, description="persons held out of the training folds")
     size: int = Field(48, ge=32, description="height and width of the faces, in pixels")
     width: float = Field(0.25, gt=0, le=1, description="share of VGG-16's channels")
-    batch_size: int = Field(64, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    precision: Literal["auto", "bf16", "fp32"] = Field("bf16", description="auto: bf16 where the hardware has it")
-    norm: Literal["linf", "l2"] = "linf"
-    epochs: int = Field(3, ge=1)
-    source_epochs: int = Field(12, ge=1)
-    epsilon: float = Field(0.2, gt=0)
-    step_size: float = Field(0.0625, gt=0)
-    steps: int = Field(8, ge=1)
+    batch_size: int = Field(64, ge=1, description="originals in a batch")
+    learning_rate: float = Field(1e-3, gt=0, description="of f and h_t")
+    precision: Literal["auto", "bf16", "fp32"] = Field("fp32", description="auto: bf16 where it is faster here")
+    norm: Literal["linf", "l2"] = Field("linf", description="what ε bounds: linf or l2")
+    epochs: int = Field(3, ge=1, description="passes over the training images")
+    source_epochs: int = Field(12, ge=1, description="training of the classifier that aeda_pre attacks")
+    epsilon: float = Field(0.2, gt=0, description="ε, the radius of the attack, in [0, 1] pixel units")
+    step_size: float = Field(0.0625, gt=0, description="length of a step of the attack, in the same units")
+    steps: int = Field(8, ge=1, description="steps of the attack")
     radii: tuple[float, ...] = Field((0.0, 0.01, 0.03), description="ε that the sources withstand, rising from 0")
-    digits_train: int = Field(3000, ge=1)
-    digits_validation: int = Field(1000, ge=1)
-    digits_epochs: int = Field(6, ge=1)
-    digits_epsilon: float = Field(0.3, gt=0)
-    digits_step_size: float = Field(0.12, gt=0)
-    digits_steps: int = Field(5, ge=1)
-    digits_radii: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2)
+    digits_train: int = Field(3000, ge=1, description="training digits")
+    digits_validation: int = Field(1000, ge=1, description="training digits held out")
+    digits_epochs: int = Field(6, ge=1, description="epochs on digits")
+    digits_epsilon: float = Field(0.3, gt=0, description="ε on digits")
+    digits_step_size: float = Field(0.12, gt=0, description="length of a step on digits")
+    digits_steps: int = Field(5, ge=1, description="steps of the attack on digits")
+    digits_radii: tuple[float, ...] = Field((0.0, 0.05, 0.1, 0.2), description="the same on digits")
 
 
 def specs(p: LabelSwitchParameters) -> list[RunSpec]:
@@ -106,7 +108,7 @@ def recorded() -> tuple[list[RunRecord], list[RunRecord]]:
 def _faces(p: LabelSwitchParameters, fold: int) -> list[RunSpec]:
     data = {
         "name": "celeba",
-        "fingerprint": celeba.load(p.data_root, p.size).fingerprint if p.live else celeba.CELEBA_FINGERPRINT,
+        "fingerprint": common.faces(p, p.size),
         "n_persons": p.n_persons,
         "n_validation": p.n_validation,
         "size": p.size,
@@ -114,7 +116,8 @@ def _faces(p: LabelSwitchParameters, fold: int) -> list[RunSpec]:
         "fold": fold,
         "targets": "bias",
     }
-    network = {"name": "vgg16", "size": p.size, "width": p.width, "precision": precision(p.precision)}
+    network = {"name": "vgg16", "size": p.size, "width": p.width}
+    network |= {"precision": common.precision(p.precision, network)}
     plan = {"epochs": p.epochs, "batch_size": p.batch_size, "learning_rate": p.learning_rate}
     attack = {"norm": p.norm, "epsilon": p.epsilon, "step_size": p.step_size, "steps": p.steps}
     return _switches(p, data, network, plan, {**attack, "source_epochs": p.source_epochs}, p.radii, fold)
@@ -123,7 +126,7 @@ def _faces(p: LabelSwitchParameters, fold: int) -> list[RunSpec]:
 def _digits(p: LabelSwitchParameters, seed: int) -> list[RunSpec]:
     data = {
         "name": "cmnist",
-        "fingerprint": mnist.load(p.data_root).fingerprint if p.live else mnist.MNIST_FINGERPRINT,
+        "fingerprint": common.digits(p),
         "n_train": p.digits_train,
         "n_validation": p.digits_validation,
         "correlation": 0.5,
@@ -131,7 +134,7 @@ def _digits(p: LabelSwitchParameters, seed: int) -> list[RunSpec]:
     }
     plan = {"epochs": p.digits_epochs, "batch_size": p.batch_size, "learning_rate": p.learning_rate}
     options = {**_digits_attack(p), "source_epochs": p.digits_epochs}
-    return _switches(p, data, {"precision": precision(p.precision)}, plan, options, p.digits_radii, seed)
+    return _switches(p, data, {"precision": common.precision(p.precision, {})}, plan, options, p.digits_radii, seed)
 
 
 def _digits_attack(p: LabelSwitchParameters) -> dict[str, Any]:

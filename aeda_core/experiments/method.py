@@ -38,22 +38,22 @@ class MethodParameters(Parameters):
 
     changes: ClassVar = {"smoke": {"seeds": 1}, "laptop": {"seeds": 3}}
 
-    n_train: int = Field(200, ge=4)
-    n_test: int = Field(2000, ge=4)
+    n_train: int = Field(200, ge=4, description="training points")
+    n_test: int = Field(2000, ge=4, description="test points")
     correlation: float = Field(0.95, ge=0, le=1, description="how often bias and target go together in training")
     target_gap: float = Field(0.26, ge=0, le=0.6, description="between the two classes, from left to right")
     bias_gap: float = Field(0.32, ge=0, le=0.6, description="between the two bias values, from bottom to top")
     noise: float = Field(0.07, gt=0, description="standard deviation of a cloud")
     hidden: int = Field(16, ge=1, description="features of f")
-    epochs: int = Field(20, ge=1)
-    batch_size: int = Field(20, ge=1)
-    learning_rate: float = Field(0.02, gt=0)
-    norm: Literal["linf", "l2"] = "l2"
-    epsilon: float = Field(0.35, ge=0)
-    step_size: float = Field(0.044, gt=0)
-    steps: int = Field(10, ge=1)
-    lambda_: float = Field(0.6, ge=0, le=1)
-    start: int = Field(5, ge=0)
+    epochs: int = Field(20, ge=1, description="passes over the training images")
+    batch_size: int = Field(20, ge=1, description="originals in a batch")
+    learning_rate: float = Field(0.02, gt=0, description="of f and h_t")
+    norm: Literal["linf", "l2"] = Field("l2", description="what ε bounds: linf or l2")
+    epsilon: float = Field(0.35, ge=0, description="ε, the radius of the attack, in [0, 1] pixel units")
+    step_size: float = Field(0.044, gt=0, description="length of a step of the attack, in the same units")
+    steps: int = Field(10, ge=1, description="steps of the attack")
+    lambda_: float = Field(0.6, ge=0, le=1, description="λ of Eq. (3); 1 attacks the bias task alone, Eq. (2)")
+    start: int = Field(5, ge=0, description="epochs on the originals alone before the first attack")
 
 
 @dataclass(frozen=True)

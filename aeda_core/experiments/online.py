@@ -27,7 +27,7 @@ FADING = ("aeda_pre", "aeda_online")
 class OnlineParameters(celeba.CelebAParameters):
     """What chapters 03 and 07 can be told: everything about the faces, and what they do to a method.
 
-    The digits are trained as in chapter 05 at the same profile.
+    The digits are trained as in chapter 05 at the same profile, but for what `digits_…` says.
     """
 
     # a second epoch, in which aeda_once attacks
@@ -39,6 +39,13 @@ class OnlineParameters(celeba.CelebAParameters):
     stopped_at: float = Field(2 / 3, gt=0, le=1, description="share of the epochs after which the attack stops")
     source_radius: float = Field(0.03, gt=0, description="ε that the robust source withstands, on faces")
     digits_source_radius: float = Field(0.2, gt=0, description="the same on digits")
+    digits_seeds: int | None = Field(None, ge=1, le=100, description="runs of each method on digits")
+    digits_n_train: int | None = Field(None, ge=1, description="training digits")
+    digits_epochs: int | None = Field(None, ge=1, description="epochs on digits")
+    digits_epsilon: float | None = Field(None, ge=0, description="ε on digits")
+    digits_step_size: float | None = Field(None, gt=0, description="length of a step on digits")
+    digits_steps: int | None = Field(None, ge=1, description="steps of the attack on digits")
+    digits_lambda_: float | None = Field(None, ge=0, le=1, description="λ on digits")
 
 
 def transfer_specs(p: OnlineParameters) -> list[RunSpec]:
@@ -81,7 +88,11 @@ def _faces(p: OnlineParameters, methods: tuple[str, ...]) -> list[RunSpec]:
 
 
 def _digits(p: OnlineParameters, methods: tuple[str, ...]) -> list[RunSpec]:
-    return cmnist.specs(cmnist.CMNISTParameters.load(p.profile, data_root=p.data_root), methods)
+    told = {"data_root": p.data_root, "precision": p.precision}
+    for name in cmnist.CMNISTParameters.model_fields:
+        if (value := getattr(p, f"digits_{name}", None)) is not None:
+            told[name] = value
+    return cmnist.specs(cmnist.CMNISTParameters.load(p.profile, **told), methods)
 
 
 def _changed(specs: Iterable[RunSpec], **options: Any) -> list[RunSpec]:

@@ -82,26 +82,56 @@ CHOICES: dict[str, Choice] = {
 """Everything but the choice is as in the base run: `aeda_robust` as in chapter 05, on fewer digits."""
 
 
+CHEAPER: dict[str, tuple[str, dict[str, Any]]] = {
+    "Original": ("original", {}),
+    "five fresh steps": ("aeda_robust", {}),
+    "one warm step": ("aeda_robust_warm", {}),
+    "one warm step, half of the images": ("aeda_robust_warm", {"share": 0.5}),
+}
+"""What chapter 10 holds against each other in quality and cost, on the digits of chapter 05: a method, and options that
+differ from those there."""
+
+
 class SensitivityParameters(cmnist.CMNISTParameters):
     """What chapter 10 can be told: the base run from which one choice at a time departs."""
 
     changes: ClassVar = {
-        "smoke": {"seeds": 1, "n_train": 256, "n_validation": 100, "extremes": True, "shorter": 6},
-        "laptop": {"seeds": 1, "extremes": True, "shorter": 4},
+        "smoke": {"precision": "auto", "seeds": 1, "n_train": 256, "n_validation": 100, "extremes": True, "shorter": 6},
+        "laptop": {"precision": "auto", "seeds": 1, "extremes": True, "shorter": 4},
     }
 
-    seeds: int = Field(2, ge=1, le=100)
-    n_train: int = Field(2000, ge=1)
-    n_validation: int = Field(500, ge=1)
-    epochs: int = Field(12, ge=1)
+    seeds: int = Field(2, ge=1, le=100, description="runs of each value, with seeds 0, 1, …")
+    n_train: int = Field(2000, ge=1, description="training digits")
+    n_validation: int = Field(500, ge=1, description="training digits held out")
+    epochs: int = Field(12, ge=1, description="passes over the training images")
     extremes: bool = Field(False, description="only the first and the last value of each choice, beside ours")
     shorter: int = Field(1, ge=1, description="divides all lengths of training and the sizes of training sets")
 
 
 def specs(p: SensitivityParameters) -> list[RunSpec]:
     """The runs behind every plot; those at the base are shared."""
-    found = {spec.id: spec for choice in CHOICES.values() for own in plan(p, choice).values() for spec in own}
+    plans = [*(plan(p, choice) for choice in CHOICES.values()), cheaper_plan(p)]
+    found = {spec.id: spec for each in plans for own in each.values() for spec in own}
     return list(found.values())
+
+
+def cheaper_plan(p: SensitivityParameters) -> dict[str, list[RunSpec]]:
+    """By name in CHEAPER: the runs, one a seed, trained as in chapter 05 at the same profile."""
+    digits = cmnist.CMNISTParameters.load(p.profile, data_root=p.data_root, precision=p.precision)
+    return {
+        name: [
+            spec.model_copy(update={"experiment": "cheaper", "options": {**spec.options, **options}})
+            for spec in cmnist.specs(digits, (method,))
+        ]
+        for name, (method, options) in CHEAPER.items()
+    }
+
+
+def cheaper(p: SensitivityParameters) -> dict[str, list[RunRecord]]:
+    """By name in CHEAPER: the records of `cheaper_plan`."""
+    return {
+        name: runs.run_all(own, live=p.live, data_root=p.data_root, label=name) for name, own in cheaper_plan(p).items()
+    }
 
 
 def plan(p: SensitivityParameters, choice: Choice) -> dict[tuple[str, str], list[RunSpec]]:
@@ -115,7 +145,9 @@ def plan(p: SensitivityParameters, choice: Choice) -> dict[tuple[str, str], list
 
 def records(p: SensitivityParameters) -> dict[str, dict[tuple[str, str], list[RunRecord]]]:
     """By choice, then by method and value, the chapter's records: looked up, and trained where `p` is live."""
-    found = {r.spec.id: r for r in runs.run_all(specs(p), live=p.live, data_root=p.data_root, label="sensitivity")}
+    asked = specs(p)
+    trained = runs.run_all(asked, live=p.live, data_root=p.data_root, label="sensitivity")
+    found = {spec.id: record for spec, record in zip(asked, trained, strict=True)}
     return {
         name: {key: [found[spec.id] for spec in own] for key, own in plan(p, choice).items()}
         for name, choice in CHOICES.items()

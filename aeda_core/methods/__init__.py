@@ -1,7 +1,7 @@
 """What an epoch does, one file a family. A new method is a new file and a line here."""
 
 from aeda_core.methods.adversarial_debiasing import AdversarialDebiasing
-from aeda_core.methods.aeda import AEDAOnce, AEDAOnline, AEDAPre, AEDARobust, AEDARobustPerBatch
+from aeda_core.methods.aeda import AEDAOnce, AEDAOnline, AEDAPre, AEDARobust, AEDARobustPerBatch, AEDARobustWarm
 from aeda_core.methods.cyclegan import CycleGAN
 from aeda_core.methods.few_shot import FewShot
 from aeda_core.methods.label_switch import AdversarialSwitch, HardSwitch
@@ -21,6 +21,7 @@ METHODS: dict[str, type[Original]] = {
     "aeda_online": AEDAOnline,
     "aeda_robust": AEDARobust,
     "aeda_robust_per_batch": AEDARobustPerBatch,  # ours, never in place of the paper's
+    "aeda_robust_warm": AEDARobustWarm,  # ours, too
     "oracle": Original,  # on data without the bias: the ceiling
 }
 

@@ -36,20 +36,33 @@ class AEDA(Original):
     def loss(self, batch: Tensor) -> Tensor:
         """Eq. (4): L_target over {X_ori, X_adv}, both with the original's label
         (assumption: eq4)."""
-        images = self.images(batch)
-        if self.has_examples:
-            images, batch = torch.cat([images, self.oriented(self.examples[batch], batch)]), batch.repeat(2)
+        images, batch = self.both(batch)
         logits = self.model.target_head(self.model.features(pixels(images)))
         return self.target_loss(logits, batch)
 
-    def adversarial_attack(self, classifier: Classifier, images: Tensor, index: Tensor) -> Tensor:
+    def both(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """{X_ori, X_adv} of the training images `index`, as this epoch sees them, and whose each is; before there are
+        examples X_ori alone."""
+        images = self.images(index)
+        if not self.has_examples:
+            return images, index
+        return torch.cat([images, self.oriented(self.examples[index], index)]), index.repeat(2)
+
+    def adversarial_attack(
+        self, classifier: Classifier, images: Tensor, index: Tensor, start: Tensor | None = None
+    ) -> Tensor:
         """X_adv of Eq. (3), uint8, against `classifier`: `images` are the training images `index`, as they are seen."""
-        return self.attack.on_uint8(classifier, images, self.attacked[index], self.data.targets[index])
+        return self.attack.on_uint8(classifier, images, self.attacked[index], self.data.targets[index], start)
 
     def renew(self, classifier: Classifier, index: Tensor) -> None:
         """X_adv ← X_ori, for the training images `index`."""
-        self.examples[index] = self.oriented(self.adversarial_attack(classifier, self.images(index), index), index)
+        x_adv = self.adversarial_attack(classifier, self.images(index), index, self.starting_points(index))
+        self.examples[index] = self.oriented(x_adv, index)
         self.has_examples = True
+
+    def starting_points(self, index: Tensor) -> Tensor | None:
+        """Where the attack on the training images `index` begins, as they are seen; None: at the images."""
+        return None
 
     def latest_examples(self, index: Tensor) -> Tensor | None:
         return self.examples[index] if self.has_examples else None
@@ -198,14 +211,16 @@ class AEDAOnline(AEDA):
         """While examples are renewed, those that the next epoch would begin with: X_adv^(m) of epoch m."""
         if not self.renewing:
             return super().latest_examples(index)
-        return self.adversarial_attack(self.model, self.data.images[index], index)
+        mirrored, self.mirrored = self.mirrored, torch.zeros_like(self.mirrored)  # examples are kept as the data are
+        x_adv = self.adversarial_attack(self.model, self.data.images[index], index, self.starting_points(index))
+        self.mirrored = mirrored
+        return x_adv
 
     def train_bias_head(self, index: Tensor) -> None:
         """Eq. (5): L_bias over X_ori; Eq. (6): over {X_ori, X_adv}, X_adv with its
         *true* bias label. f is fixed, so its features are computed once."""
-        images, bias = self.images(index), self.data.bias[index]
-        if self.adversarial_bias_training and self.has_examples:
-            images, bias = torch.cat([images, self.oriented(self.examples[index], index)]), bias.repeat(2)
+        images, index = self.both(index) if self.adversarial_bias_training else (self.images(index), index)
+        bias = self.data.bias[index]
         with frozen(self.model):
             features = in_chunks(self.model.features, images)
         for _ in range(self.bias_epochs):
@@ -241,3 +256,52 @@ class AEDARobustPerBatch(AEDARobust):
 
     def __init__(self, *args: object, refresh: int = 1, **options: object) -> None:
         super().__init__(*args, refresh=refresh, **options)
+
+
+class AEDARobustWarm(AEDARobust):
+    """`aeda_robust_warm`, ours: as `aeda_robust`, and an attack goes on from the example that it made the time before
+    (cf. ATTA [Zheng et al. 2020]), so that one step is enough; it stays within ε of the original (assumption: warm).
+
+    reset: epochs after which the attack begins at the originals again; None: never
+    share: of the images, drawn anew every epoch, those that their examples stand in for; only these are attacked. None
+           trains on all of both, Eq. (4), at twice the cost
+    """
+
+    def __init__(
+        self,
+        *args: object,
+        steps: int = 1,
+        reset: int | None = None,
+        share: float | None = None,
+        **options: object,
+    ) -> None:
+        if (reset is not None and reset < 1) or (share is not None and not 0 < share < 1):
+            raise ValueError(
+                f"reset={reset}, share={share}: reset is at least 1 epoch, share lies between 0 and 1; None for none."
+            )
+        super().__init__(*args, steps=steps, **options)
+        self.reset, self.share = reset, share
+        self.replaced = torch.zeros_like(self.data.bias, dtype=torch.bool)
+
+    def starting_points(self, index: Tensor) -> Tensor:
+        return self.oriented(self.examples[index], index)
+
+    def epoch(self, number: int) -> Tensor:
+        if self.reset is not None and (number - self.start - 1) % self.reset == 0:
+            self.examples = self.data.images.clone()
+        return super().epoch(number)
+
+    def draw_epoch(self) -> Tensor:
+        order = super().draw_epoch()
+        if self.share is not None:
+            self.replaced = self.learner.shuffled(len(self.data)) < self.share * len(self.data)
+        return order
+
+    def renew(self, classifier: Classifier, index: Tensor) -> None:
+        super().renew(classifier, index if self.share is None else index[self.replaced[index]])
+
+    def both(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        if self.share is None or not self.has_examples:
+            return super().both(index)
+        seen = torch.where(self.replaced[index].view(-1, 1, 1, 1), self.examples[index], self.data.images[index])
+        return self.oriented(seen, index), index

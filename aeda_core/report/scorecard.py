@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from aeda_core import runs
+from aeda_core import provenance, runs
 from aeda_core.datasets.base import DATA, PROJECT
 from aeda_core.experiments import celeba, cmnist, few_shot, online
 from aeda_core.experiments import label_switch as switch
@@ -132,7 +132,8 @@ def write(check: bool = False) -> list[str]:
     texts: dict[Path, str] = {}
     before = json.loads(SCORECARD.read_text()) if SCORECARD.exists() else {}
     if before.get("claims") != json.loads(json.dumps(lines)):
-        now = {"commit": runs.commit(), "generated": datetime.now(UTC).isoformat(timespec="seconds"), "claims": lines}
+        generated = datetime.now(UTC).isoformat(timespec="seconds")
+        now = {"commit": provenance.commit(), "generated": generated, "claims": lines}
         texts[SCORECARD] = json.dumps(now, indent=1, ensure_ascii=False) + "\n"
     for path, shown in PAGES.items():
         old = path.read_text()
