@@ -25,8 +25,8 @@ html: .venv/.ready ## render the chapters as they are committed, without executi
 	@echo "Open $(CURDIR)/_build/html/index.html"
 
 test: .venv/.ready ## all tests; every chapter against its outputs and afresh at profile smoke; a strict build
-	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest --nbval --nbval-current-env book
+	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist loadfile --nbval --nbval-current-env book
 
 reproduce: .venv/.ready ## train every run that is not recorded yet into data/runs, at PROFILE=paper
 	$(BIN)/aeda sweep --profile $(PROFILE)

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from tqdm import tqdm
 
-from aeda_core import experiments, gate, runs
+from aeda_core import experiments, gate, provenance, runs
 from aeda_core.datasets import celeba, mnist
 from aeda_core.datasets.base import PROJECT
 from aeda_core.errors import Problem
@@ -89,9 +89,14 @@ def sweep(
 
 
 @app.command()
-def book(profile: Profile = "laptop", data: DataRoot = "", set_: Set = None) -> None:
+def book(
+    profile: Profile = "laptop",
+    data: DataRoot = "",
+    set_: Set = None,
+    into: Annotated[Path, typer.Option(help="where _build/ goes")] = PROJECT,
+) -> None:
     """Execute the chapters at a profile through papermill and render them to _build/html."""
-    staged = PROJECT / "_build" / profile
+    staged = into / "_build" / profile
     shutil.rmtree(staged, ignore_errors=True)
     for name in ("book", "aeda_core"):
         shutil.copytree(PROJECT / name, staged / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -99,20 +104,25 @@ def book(profile: Profile = "laptop", data: DataRoot = "", set_: Set = None) -> 
     for name in ("_config.yml", "_toc.yml", "data/scorecard.json"):
         shutil.copy(PROJECT / name, staged / name)
     executed: list[Future] = []
-    with ThreadPoolExecutor(max_workers=1) as executing:
+    with ThreadPoolExecutor(max_workers=provenance.cores()) as executing:
         for name, chapter in _chapters(None, set_).items():
             parameters = _parameters(chapter, profile, data, set_)
             # trained here, where there is a progress bar; the chapter finds its records, while the next one trains
             runs.run_all(chapter.specs(parameters), live=parameters.live, data_root=data, label=name)
             given = {
                 "profile": profile,
-                **({"data_root": str(Path(data).resolve())} if data else {}),
+                **({"data_root": _absolute(data)} if data else {}),
                 **_pairs(set_, chapter),
             }
             executed.append(executing.submit(_execute, chapter.notebook, staged / "book", given))
             _raise_from(executed, wait=False)
         _raise_from(executed, wait=True)
-    render(staged)
+    render(staged, into)
+
+
+def _absolute(data: str) -> str:
+    """A chapter runs in a folder of its own; what is no folder (`embedded`) stays as it is."""
+    return str(Path(data).resolve()) if Path(data).exists() else data
 
 
 def _execute(notebook: str, folder: Path, given: dict[str, str]) -> None:
@@ -148,13 +158,13 @@ def chapters() -> None:
         out.print(f"{path.relative_to(PROJECT)} executed")
 
 
-def render(source: Path) -> None:
-    """Build the book in `source` strictly and say which page to open."""
+def render(source: Path, into: Path) -> None:
+    """Build the book in `source` strictly, to `into`/_build/html, and say which page to open."""
     jupyter_book = Path(sys.executable).with_name("jupyter-book")  # it cannot be run as a module
-    command = [jupyter_book, "build", source, "--path-output", PROJECT, "-W", "-n", "--keep-going"]
+    command = [jupyter_book, "build", source, "--path-output", into, "-W", "-n", "--keep-going"]
     if subprocess.run(command).returncode:
         raise Problem(f"the book in '{source}' did not render without warnings; they stand above.")
-    out.print(f"\nOpen {PROJECT / '_build' / 'html' / 'index.html'}")
+    out.print(f"\nOpen {into / '_build' / 'html' / 'index.html'}")
 
 
 @app.command()

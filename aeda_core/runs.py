@@ -264,16 +264,8 @@ def _train(specs: list[RunSpec], data_root: str, workers: int | None, label: str
         return
     workers = workers or (1 if torch.cuda.is_available() else provenance.cores())
     total = sum(spec.plan["epochs"] for spec in specs)
-    # glibc then keeps freed activations for the next step, instead of having the system map and clear them anew
-    for setting in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
-        os.environ.setdefault(setting, str(2**30))
-    context = multiprocessing.get_context("spawn")
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        _progress(total, label) as bar,
-        ProcessPoolExecutor(min(workers, len(specs)), mp_context=context) as pool,
-    ):
-        ticks = Path(folder, "ticks")
+    with tempfile.TemporaryDirectory() as folder, _progress(total, label) as bar:
+        ticks, pool = Path(folder, "ticks"), _pool(workers)
         ticks.touch()
         pending = {pool.submit(execute, spec, data_root, str(ticks), own=own) for spec in specs}
         try:
@@ -283,8 +275,18 @@ def _train(specs: list[RunSpec], data_root: str, workers: int | None, label: str
                 for future in done:
                     yield future.result()
         except BaseException:
+            _pool.cache_clear()  # one that a worker has broken takes nothing more
             pool.shutdown(cancel_futures=True)
             raise
+
+
+@functools.lru_cache(maxsize=1)
+def _pool(workers: int) -> ProcessPoolExecutor:
+    """Processes that wait for runs. They stay for the next grid of this process, for it takes them seconds to start."""
+    # glibc then keeps freed activations for the next step, instead of having the system map and clear them anew
+    for setting in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
+        os.environ.setdefault(setting, str(2**30))
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
 
 
 @contextmanager

@@ -83,15 +83,21 @@ def test_no_residue_in_outputs(notebook):
         assert not [output for output in cell.outputs if output.output_type == "stream" and output.name == "stderr"]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_chapter_runs_at_smoke_from_anywhere(path, tmp_path):
-    output = tmp_path / "out.ipynb"
-    done = run_papermill(path.name, output, "-p", "profile", "smoke", "-p", "data_root", DATA_ROOT, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-2000:]
-    text = output.read_text()
-    assert "smoke" in text and "numbers mean nothing" in text
-    if path in WITH_RUNS:
-        assert ("stand-in" in text) == (DATA_ROOT == "embedded")
+def test_the_front_door(tmp_path):
+    """`aeda book`, the README's first command, from training to rendered pages."""
+    given = ["book", "--profile", "smoke", "--data", DATA_ROOT, "--into", str(tmp_path)]
+    command = [sys.executable, "-c", "from aeda_core.cli import main; main()", *given]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    said = done.stdout + done.stderr
+    assert [path.name for path in NOTEBOOKS if f"{path.name} executed" not in said] == []
+    assert "unknown parameter" not in said and "Traceback" not in said
+    pages = tmp_path / "_build" / "html" / "book"
+    for path in NOTEBOOKS:
+        text = (pages / path.with_suffix(".html").name).read_text(encoding="utf-8")
+        assert "numbers mean nothing" in text
+        if path in WITH_RUNS:
+            assert ("stand-in" in text) == (DATA_ROOT == "embedded")
 
 
 REFUSALS = [
