@@ -15,6 +15,8 @@ from aeda_core.datasets.base import PROJECT
 from aeda_core.errors import Problem
 from aeda_core.experiments import CHAPTERS
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOKS = sorted((PROJECT / "book").glob("*.ipynb"))
 IGNORED = "nbval-ignore-output"
 WITH_RUNS = [PROJECT / "book" / chapter.notebook for chapter in CHAPTERS.values() if chapter.has_runs]

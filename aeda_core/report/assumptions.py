@@ -106,6 +106,13 @@ REGISTER = (
         "04",
     ),
     Assumption(
+        "warm",
+        "whether an attack begins at the original or at the example of the epoch before",
+        "at the original; aeda_robust_warm goes on from the example, in one step",
+        "field: the paper's examples are made anew; going on saves steps where the network changes little",
+        "10",
+    ),
+    Assumption(
         "refresh",
         "whether an epoch's examples are made all at once",
         "all at once for aeda_online and aeda_robust; before each batch for aeda_robust_per_batch",

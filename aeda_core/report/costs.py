@@ -64,12 +64,15 @@ def _ground(records: Sequence[RunRecord]) -> str:
     rows = pd.DataFrame(
         [
             {
-                "device": made["device"],
+                "device": made["device"].removesuffix(", 1 thread"),
+                "kernels": made.get("capability", "not kept"),
+                "precision": record.spec.model["precision"],
                 "Python": made["python"],
                 **made["packages"],
                 "data": made["data"],
             }
-            for made in (record.provenance for record in records)
+            for record in records
+            for made in [record.provenance]
         ]
     )
     columns = list(rows.columns)

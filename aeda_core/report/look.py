@@ -37,6 +37,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "aeda_robust_stopped": {"color": VERMILLION, "linestyle": "--"},
     "aeda_robust_per_batch": {"color": GREEN, "linestyle": "-"},
     "aeda_robust_per_batch_stopped": {"color": GREEN, "linestyle": "--"},
+    "aeda_robust_warm": {"color": BLUE, "linestyle": "-."},
     "oracle": {"color": GREY, "linestyle": "--"},
     "hard_switch": {"color": GREY, "linestyle": "-"},
     "adversarial_switch": {"color": OCHRE, "linestyle": "-"},

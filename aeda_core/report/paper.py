@@ -61,6 +61,7 @@ METHOD_LABELS: dict[str, str] = {
     "aeda_robust": "AEDA_robust",
     "aeda_robust_stopped": "AEDA_robust, stopped",
     "aeda_robust_per_batch": "AEDA_robust, per batch (ours)",
+    "aeda_robust_warm": "AEDA_robust, warm-started (ours)",
     "aeda_robust_per_batch_stopped": "AEDA_robust, per batch, stopped",
     "oracle": "Oracle (random backgrounds)",
     "hard_switch": "Hard switch",

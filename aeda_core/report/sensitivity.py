@@ -14,9 +14,9 @@ from matplotlib.lines import Line2D
 from aeda_core.experiments.sensitivity import CHOICES, Choice
 from aeda_core.report import captions
 from aeda_core.report.figures import AXES
-from aeda_core.report.look import INK, LOOKS, STYLE, WIDTH, Figure, finished
+from aeda_core.report.look import INK, LOOKS, PALETTE, STYLE, WIDTH, Figure, finished
 from aeda_core.report.paper import METHOD_LABELS
-from aeda_core.report.tables import DECIMALS, Table
+from aeda_core.report.tables import DECIMALS, Estimate, Table
 from aeda_core.runs import RunRecord
 
 MEASURES = ("bacc", "bias")
@@ -76,6 +76,64 @@ def spans(runs: Mapping[str, ByValue]) -> Table:
         + captions.origin(records),
         records=records,
     )
+
+
+def fig_cheaper(runs: Mapping[str, Sequence[RunRecord]]) -> Figure:
+    """Quality over cost, as `experiments.sensitivity.cheaper` gives the runs."""
+    costs = _relative_costs(runs)
+    with mpl.rc_context(STYLE):
+        canvas = Canvas(figsize=(WIDTH, 2.9), layout="constrained")
+        for ax, measure in zip(canvas.subplots(1, 2), MEASURES, strict=True):
+            for (name, own), marker, colour in zip(runs.items(), "osD^", PALETTE, strict=True):
+                values = _values(own, measure)
+                ax.plot(costs[name], values, marker, color=colour, markersize=4, alpha=0.5, markeredgewidth=0)
+                ax.plot(np.mean(costs[name]), np.mean(values), marker, color=colour, markersize=8, label=name)
+            ax.set_xlim(0, None)
+            ax.set_xlabel("CPU time (Original = 1)")
+            ax.set_ylabel(AXES[measure])
+            ax.grid()
+        handles, labels = ax.get_legend_handles_labels()
+        canvas.legend(handles, labels, loc="outside upper right", ncols=2)
+        records = [record for own in runs.values() for record in own]
+        return finished(
+            canvas,
+            "cheaper",
+            alt=" ".join(
+                f"{name}: {np.mean(costs[name]):.1f} times the CPU time of Original, "
+                f"bACC {np.mean(_values(own, 'bacc')):.2f}, bias {np.mean(_values(own, 'bias')):.2f}."
+                for name, own in runs.items()
+            ),
+            caption="Accuracy (left, higher is better) and bias (right, lower is better) on C-MNIST over the CPU time of "
+            "a training, in units of Original's of the same seed. Small marks: seeds; large marks: their mean. "
+            f"{captions.origin(records)}",
+            records=records,
+        )
+
+
+def cheaper(runs: Mapping[str, Sequence[RunRecord]]) -> Table:
+    """The same in numbers: means over seeds with 95 % intervals."""
+    costs = _relative_costs(runs)
+    rows = {
+        name: {
+            "CPU time (Original = 1)": f"{np.mean(costs[name]):.2f}",
+            **{AXES[m]: Estimate.of(_values(own, m)).text(DECIMALS[m]) for m in MEASURES},
+        }
+        for name, own in runs.items()
+    }
+    records = [record for own in runs.values() for record in own]
+    return Table(
+        pd.DataFrame(rows.values(), index=list(rows)).rename_axis(columns="examples"),
+        "What cheaper examples cost and are worth, means over seeds with 95 % intervals. " + captions.origin(records),
+        records=records,
+    )
+
+
+def _relative_costs(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, list[float]]:
+    """CPU seconds of each run over those of the first kind's run of the same seed."""
+    base = {r.spec.seed: r.provenance["cpu_seconds"] for r in next(iter(runs.values()))}
+    return {
+        name: [r.provenance["cpu_seconds"] / max(base[r.spec.seed], 0.1) for r in own] for name, own in runs.items()
+    }
 
 
 def _panel(ax: Axes, choice: Choice, runs: ByValue, measure: str) -> None:
