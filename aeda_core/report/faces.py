@@ -406,7 +406,7 @@ def _shares_in_words(shares: Sequence[float]) -> str:
     without = int(np.isnan(shares).sum())
     if without == len(shares):
         return "and Original has no bias to compare with"
-    folds = f" (without {without} folds in which Original has none to compare with)" if without else ""
+    folds = f" (without {without} of {len(shares)} folds, in which Original has none)" if without else ""
     return f"bias {Estimate.of(shares).text(2)} times Original's{folds}"
 
 
