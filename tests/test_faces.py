@@ -110,6 +110,28 @@ def test_margins_are_paired_by_fold(records):
     assert "bias 0.25" in text
 
 
+def test_where_original_has_no_bias_there_is_nothing_to_compare_with(records):
+    fair = [record("original", fold, lean=0) for fold in range(3)]
+    assert {run.bias for run in fair} == {0}
+    assert "and Original has no bias to compare with" in str(faces.margins(fair + records[3:6]))
+    some = str(faces.margins(fair[:1] + records[1:6]))
+    assert "bias 0.25" in some and "without 1 of 3 folds, in which Original has none" in some
+    assert "there is none, for one of the two is the same on every task" in str(faces.correlation_in_words(fair))
+    ledger = {claim.id: claim for claim in claims.celeba_claims(fair + records[3:6])}
+    assert (ledger["table2.aeda_robust.bias_ratio"].ours, ledger["table2.aeda_robust.bias_ratio"].n) == (None, 0)
+    assert ledger["fig2.correlation"].verdict == ledger["fig10c.attributes"].verdict == "not reproduced"
+
+
+def test_an_attribute_without_test_faces_is_left_out(records):
+    counts = [run.counts.copy() for run in records[:1] + records[3:4]]
+    for each in counts:
+        each[3] = 0
+    cut = [r.model_copy(update={"confusion": c.tolist()}) for r, c in zip(records[:4:3], counts, strict=True)]
+    assert faces.improved(*cut) == 1
+    assert str(faces.together(cut)).startswith("Of 16 attributes, AEDA_robust makes 16 fairer")
+    assert faces.fig10c(cut).svg.count("<title>") == 16
+
+
 @pytest.mark.parametrize(
     "draw",
     [

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from aeda_core import metrics
 from aeda_core.experiments import online
 from aeda_core.report import faces, label_switch, paper
 from aeda_core.report import few_shot as table3
-from aeda_core.report.tables import Table
+from aeda_core.report.tables import Estimate, Table, spearman
 from aeda_core.report.verdicts import Claim, Runs, by_method, cells, larger, margin
 from aeda_core.runs import RunRecord
 
@@ -39,7 +38,7 @@ def cmnist_claims(records: Sequence[RunRecord]) -> list[Claim]:
         "paper": "agree more",
     }
     robust, original = runs.get("aeda_robust", {}), runs.get("original", {})
-    ledger.append(larger(claim, lambda run: metrics.consistency(run.counts), robust, original))
+    ledger.append(larger(claim, _consistency, robust, original))
     return ledger
 
 
@@ -55,7 +54,8 @@ def celeba_claims(records: Sequence[RunRecord]) -> list[Claim]:
                 "claim": "Female ratio and signed gap of the 34 target tasks go together (Spearman)",
                 "paper": "strong correlation",
             },
-            {fold: faces.correlation([record]) for fold, record in original.items()},
+            # what does not vary goes with nothing: 0
+            {fold: float(np.nan_to_num(faces.correlation([record]))) for fold, record in original.items()},
             original,
             threshold=0.8,
         ),
@@ -67,7 +67,7 @@ def celeba_claims(records: Sequence[RunRecord]) -> list[Claim]:
         label, published = paper.METHOD_LABELS[method], paper.TABLE2.get(method)
         margins = (
             ("gain", "bACC over Original's (points)", +1, lambda a, b: a.bacc - b.bacc),
-            ("bias_ratio", "bias as a share of Original's", -1, lambda a, b: a.bias / b.bias),
+            ("bias_ratio", "bias as a share of Original's", -1, faces.share_of_bias),
         )
         printed = published and {
             "gain": round(published["bacc"] - paper.TABLE2["original"]["bacc"], 2),
@@ -158,7 +158,8 @@ def _order(runs: Runs, data: str) -> list[Claim]:
                 "paper": None if data else "stable and superior",
             },
             {
-                seed: min(last(runs[m][seed], "r") for m in kept) - max(last(runs[m][seed], "r") for m in faded)
+                seed: float(np.min([last(runs[m][seed], "r") for m in kept]))
+                - float(np.max([last(runs[m][seed], "r") for m in faded]))
                 for seed in common
             },
             runs.get("aeda_robust", {}),
@@ -280,8 +281,8 @@ def few_shot_claims(records: Sequence[RunRecord]) -> list[Claim]:
                 "claim": f"AEDA_robust: {measure} of digit {digit} with four training images (%)",
                 "paper": printed,
             }
-            without = float(np.mean(list(values["original", measure, digit].values())))
-            ledger.append(margin(claim, values["few_shot", measure, digit], own, nothing=without))
+            without = Estimate.of(values.get(("original", measure, digit), {}).values()).mean
+            ledger.append(margin(claim, values.get(("few_shot", measure, digit), {}), own, nothing=without))
         claim = {
             "id": f"{id_}.gain",
             "where": "Table 3",
@@ -292,27 +293,32 @@ def few_shot_claims(records: Sequence[RunRecord]) -> list[Claim]:
     return ledger
 
 
+def _consistency(run: RunRecord) -> float:
+    return float("nan") if run.undefined else metrics.consistency(run.counts)
+
+
 def first(run: RunRecord, measure: str) -> float:
-    """`measure` after the first epoch that has it."""
-    return next(row[measure] for row in run.epochs if measure in row)
+    """`measure` after the first epoch that has it; NaN where none has."""
+    return next((row[measure] for row in run.epochs if measure in row), float("nan"))
 
 
 def last(run: RunRecord, measure: str) -> float:
-    """`measure` after the last epoch."""
-    return run.epochs[-1][measure]
+    """`measure` after the last epoch; NaN where that has none, for instance as the attack was never to begin."""
+    return run.epochs[-1].get(measure, float("nan")) if run.epochs else float("nan")
 
 
 def course(run: RunRecord, one: str, other: str) -> float:
     """Spearman's correlation of two measures over the epochs; 0 where one of them does not move."""
     rows = [row for row in run.epochs if one in row]
-    pairs = [row[one] for row in rows], [row[other] for row in rows]
-    return 0.0 if min(np.ptp(values) for values in pairs) == 0 else float(stats.spearmanr(*pairs).statistic)
+    return float(np.nan_to_num(spearman([row[one] for row in rows], [row[other] for row in rows])))
 
 
 def kept(run: RunRecord, since: RunRecord) -> float:
-    """The share that is left in the end of the feature difference which `run` had when `since` first had one."""
-    begins = next(i for i, row in enumerate(since.epochs) if "difference" in row)
-    return last(run, "difference") / run.epochs[begins]["difference"]
+    """The share that is left in the end of the feature difference which `run` had when `since` first had one; NaN where
+    there was none to lose."""
+    begins = next((i for i, row in enumerate(since.epochs) if "difference" in row), None)
+    had = 0 if begins is None else run.epochs[begins].get("difference", 0)
+    return last(run, "difference") / had if had else float("nan")
 
 
 def _common(runs: Runs, *methods: str) -> list[int]:

@@ -14,14 +14,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
-from scipy import stats
 
 from aeda_core import metrics
 from aeda_core.datasets.celeba import ATTRIBUTES
 from aeda_core.report import captions
 from aeda_core.report.look import BLUE, GREY, INK, STYLE, VERMILLION, WIDTH, Figure, finished
 from aeda_core.report.paper import METHOD_LABELS
-from aeda_core.report.tables import Estimate, Prose, Table
+from aeda_core.report.tables import Estimate, Prose, Table, spearman
 from aeda_core.runs import RunRecord
 
 WOMEN, MEN = VERMILLION, BLUE
@@ -34,7 +33,7 @@ def tasks(records: Sequence[RunRecord]) -> pd.DataFrame:
     """A row a target task, the folds' training and test faces taken together.
 
     task, attribute:  as in `smiling` or `no smiling`, and `smiling`
-    ratio:            share of women among the training faces of the task
+    ratio:            share of women among the training faces of the task; NaN where there are none
     women, men:       accuracies on test faces; NaN where there are none
     gap:              women − men, so that |gap| is Eq. (1)
     floor:            |gap| of a fair model (see `metrics.permutation_floor`)
@@ -50,7 +49,7 @@ def tasks(records: Sequence[RunRecord]) -> pd.DataFrame:
         {
             "task": [task for name in names for task in (f"no {name}", name)],
             "attribute": np.repeat(names, 2),
-            "ratio": groups[:, 0] / groups.sum(axis=1),
+            "ratio": np.where(groups.sum(axis=1), groups[:, 0] / np.maximum(groups.sum(axis=1), 1), np.nan),
             "women": accuracy[:, 0],
             "men": accuracy[:, 1],
             "gap": accuracy[:, 0] - accuracy[:, 1],
@@ -63,27 +62,42 @@ def tasks(records: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 def correlation(records: Sequence[RunRecord]) -> float:
-    """Spearman's correlation between the share of women and the signed gap, over the defined target tasks (Fig. 2)."""
+    """Spearman's correlation between the share of women and the signed gap, over the defined target tasks (Fig. 2); NaN
+    where one of them never varies, as in a model that treats women and men alike."""
     rows = tasks(records).dropna()
-    return float(stats.spearmanr(rows["ratio"], rows["gap"]).statistic)
+    return spearman(rows["ratio"], rows["gap"])
 
 
 def attributes(records: Sequence[RunRecord]) -> pd.DataFrame:
     """A row an attribute: `bias`, the sum of its tasks' |gap|, `bacc` in percent and `ratio` of the attribute; the
-    folds' test faces are taken together."""
+    folds' test faces are taken together. A task that is not defined is left out, and all is NaN without the other."""
     rows = tasks(records)
     by = rows.assign(bias=rows["gap"].abs(), bacc=50 * (rows["women"] + rows["men"])).groupby("attribute", sort=False)
-    found = by.agg(bias=("bias", "sum"), bacc=("bacc", "mean"))
+    found = pd.DataFrame({"bias": by["bias"].sum(min_count=1), "bacc": by["bacc"].mean()})
     return found.assign(ratio=rows["ratio"].to_numpy()[1::2])
+
+
+def before_and_after(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`attributes` of both, those that have a bias in both."""
+    found = attributes(before), attributes(after)
+    known = found[0]["bias"].notna() & found[1]["bias"].notna()
+    return found[0][known], found[1][known]
 
 
 def improved(before: RunRecord, after: RunRecord) -> float:
     """The share of attributes that `after` has less bias on than `before`."""
-    return float((attributes([after])["bias"] < attributes([before])["bias"]).mean())
+    old, new = before_and_after([before], [after])
+    return float((new["bias"] < old["bias"]).mean())
+
+
+def share_of_bias(one: RunRecord, original: RunRecord) -> float:
+    """The bias of `one` as a share of that of `original`; NaN where that is 0: there is no bias to compare with."""
+    return one.bias / original.bias if original.bias else float("nan")
 
 
 def _of(records: Sequence[RunRecord], method: str) -> list[RunRecord]:
-    found = [record for record in records if record.spec.method == method]
+    """The runs of `method`, without those that it refused; raises ValueError if there are none."""
+    found = [record for record in records if record.spec.method == method and not record.refused]
     if not found:
         raise ValueError(f"no record of {method}; pass the records of every method to be shown.")
     return found
@@ -102,9 +116,9 @@ def fig2(records: Sequence[RunRecord]) -> Figure:
         ax = canvas.subplots()
         ax.axvline(0.5, color=INK, alpha=0.35, linewidth=0.8, linestyle=":")
         for row in rows.itertuples():
-            women = row.gap > 0
-            ax.plot(row.ratio, abs(row.gap), "^" if women else "v", color=WOMEN if women else MEN, markersize=7,
-                    alpha=0.9, gid=_tip(row.task, row))  # fmt: skip
+            marker, colour = _better(row.gap)
+            ax.plot(row.ratio, abs(row.gap), marker, color=colour, markersize=7, alpha=0.9,
+                    gid=_tip(row.task, row))  # fmt: skip
             ax.plot(row.ratio, row.floor, "_", color=INK, alpha=0.45, markersize=7)
             words.append(f"{row.task}: {row.ratio:.0%} women, gap {row.gap:+.2f}")
         ax.set(xlabel="share of women among the training faces of the task", ylabel="bias, |gap| of Eq. (1)")
@@ -113,7 +127,7 @@ def fig2(records: Sequence[RunRecord]) -> Figure:
         ax.grid(axis="y")
         largest = rows.assign(size=rows["gap"].abs()).nlargest(9, "size")
         _name_points(ax, {row.task: (row.ratio, row.size) for row in largest.itertuples()})
-        canvas.legend(handles=_gap_legend(), loc="outside upper left", ncols=3)
+        canvas.legend(handles=_gap_legend(alike=(rows["gap"] == 0).any()), loc="outside upper left", ncols=4)
         return finished(
             canvas,
             "fig2",
@@ -132,12 +146,17 @@ def correlation_in_words(records: Sequence[RunRecord]) -> Prose:
     shown = _of(records, "original")
     found = Estimate.of([correlation([record]) for record in shown])
     rows = tasks(shown).dropna()
-    agree = int(((rows["ratio"] > 0.5) == (rows["gap"] > 0)).sum())
+    agree = int(((rows["ratio"] - 0.5) * rows["gap"] > 0).sum())
+    spread = "mean and 95 % interval over the folds" if np.isfinite(found.low) else "one fold, so no interval"
+    together = correlation(shown)
+    correlations = (
+        "there is none, for one of the two is the same on every task"
+        if np.isnan([found.mean, together]).any()
+        else f"**{found.text(2)}** ({spread}); with the folds' test faces taken together {together:.2f}"
+    )
     return Prose(
-        f"Spearman's correlation between the share of women and the signed gap: **{found.text(2)}** "
-        f"({'mean and 95 % interval over the folds' if len(shown) > 1 else 'one fold, so no interval'}); with the "
-        f"folds' test faces taken together {correlation(shown):.2f}. On {agree} of {len(rows)} tasks the gender with "
-        "more training faces is also the one recognised better."
+        f"Spearman's correlation between the share of women and the signed gap: {correlations}. On {agree} of "
+        f"{len(rows)} tasks the gender with more training faces is also the one recognised better."
     )
 
 
@@ -159,8 +178,8 @@ def gap_table(records: Sequence[RunRecord], n: int = 10) -> Table:
     }
     return Table(
         pd.DataFrame.from_dict(cells, orient="index").rename_axis(columns="target task"),
-        f"The {n} target tasks on which Original treats women and men most differently. Share of women: among the "
-        "task's training faces; floor: the gap that a fair model would show; tested: test faces of the gender with "
+        f"The {len(rows)} target tasks on which Original treats women and men most differently. Share of women: among "
+        "the task's training faces; floor: the gap that a fair model would show; tested: test faces of the gender with "
         f"fewer of them, the folds taken together. {captions.origin(shown)}",
         records=shown,
     )
@@ -276,10 +295,10 @@ def margins(records: Sequence[RunRecord]) -> Prose:
     for method in dict.fromkeys(trained):
         own = [record for record in _of(records, method) if record.spec.seed in original]
         gain = Estimate.of([record.bacc - original[record.spec.seed].bacc for record in own])
-        share = Estimate.of([record.bias / original[record.spec.seed].bias for record in own])
+        shares = [share_of_bias(record, original[record.spec.seed]) for record in own]
         label = METHOD_LABELS[method].replace("_", r"\_")
         sign = "+" if gain.mean > 0 else ""
-        lines.append(f"* **{label}**: bACC {sign}{gain.text(2)} points, bias {share.text(2)} times Original's")
+        lines.append(f"* **{label}**: bACC {sign}{gain.text(2)} points, {_shares_in_words(shares)}")
     return Prose("\n".join(lines))
 
 
@@ -288,15 +307,15 @@ def margins(records: Sequence[RunRecord]) -> Prose:
 
 def fig10c(records: Sequence[RunRecord], method: str = "aeda_robust") -> Figure:
     """Fig. 10(c): every attribute's bias and accuracy, an arrow from Original to `method`."""
-    before, after = (attributes(_of(records, name)) for name in ("original", method))
-    words = []
+    before, after = before_and_after(*(_of(records, name) for name in ("original", method)))
+    words, looks = [], {"less bias than before": BLUE, "more": VERMILLION, "as much": GREY}
+    change = {name: _change(before.loc[name, "bias"], after.loc[name, "bias"]) for name in before.index}
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(WIDTH, 5.4), layout="constrained")
         ax = canvas.subplots()
         for name in before.index:
             start, end = before.loc[name], after.loc[name]
-            better = end["bias"] < start["bias"]
-            colour = BLUE if better else VERMILLION
+            colour = looks[change[name]]
             ax.annotate("", (end["bias"], end["bacc"]), (start["bias"], start["bacc"]),
                         arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 1.4, "shrinkA": 2.5,
                                     "shrinkB": 0})  # fmt: skip
@@ -306,12 +325,15 @@ def fig10c(records: Sequence[RunRecord], method: str = "aeda_robust") -> Figure:
             ax.plot(start["bias"], start["bacc"], "o", color=colour, markersize=5, gid=f"tip:{tip}")
             words.append(tip)
         ax.set(xlabel="bias of the attribute, both tasks together (fairer to the left)", ylabel="bACC (%)")
-        ax.set_xlim(0, ax.get_xlim()[1] * 1.14)
+        # an arrow whose head lay outside would not be drawn at all
+        low, high = ax.get_ylim()
+        ax.set_xlim(0, max(ax.get_xlim()[1] * 1.14, after["bias"].max()))
+        ax.set_ylim(min(low, after["bacc"].min()), max(high, after["bacc"].max()))
         ax.grid()
         _name_points(ax, {str(name): (row["bias"], row["bacc"]) for name, row in before.iterrows()})
-        fewer = Line2D([], [], color=BLUE, marker="o", label="less bias than before")
-        more = Line2D([], [], color=VERMILLION, marker="o", label="more")
-        canvas.legend(handles=[fewer, more], loc="outside upper left", ncols=2)
+        seen = [name for name in looks if name != "as much" or name in change.values()]
+        handles = [Line2D([], [], color=looks[name], marker="o", label=name) for name in seen]
+        canvas.legend(handles=handles, loc="outside upper left", ncols=3)
         return finished(
             canvas,
             "fig10c",
@@ -345,16 +367,16 @@ def attribute_table(records: Sequence[RunRecord], method: str = "aeda_robust") -
 
 def together(records: Sequence[RunRecord], method: str = "aeda_robust") -> Prose:
     """Whether accuracy and fairness rise together over the attributes, and whether balance goes with both."""
-    before, after = (attributes(_of(records, name)) for name in ("original", method))
+    before, after = before_and_after(*(_of(records, name) for name in ("original", method)))
     fairer, surer = after["bias"] < before["bias"], after["bacc"] > before["bacc"]
     imbalance = (before["ratio"] - 0.5).abs()
-    with_bias = stats.spearmanr(imbalance, before["bias"]).statistic
-    with_bacc = stats.spearmanr(before["bias"], before["bacc"]).statistic
+    with_bias, with_bacc = spearman(imbalance, before["bias"]), spearman(before["bias"], before["bacc"])
     label = METHOD_LABELS[method].replace("_", r"\_")
     return Prose(
         f"Of {len(before)} attributes, {label} makes {int(fairer.sum())} fairer and {int(surer.sum())} more accurate; "
         f"{int((fairer & surer).sum())} are both. Under Original, imbalance (how far the share of women is from one "
-        f"half) and bias go together with Spearman's {with_bias:.2f}, bias and accuracy with {with_bacc:.2f}."
+        f"half) and bias go together with Spearman's {_correlated(with_bias)}, bias and accuracy with "
+        f"{_correlated(with_bacc)}."
         .replace("-", "−")
     )  # fmt: skip
 
@@ -366,10 +388,35 @@ def _tip(name: str, row: Any) -> str:
     return f"tip:{name}: {row.ratio:.0%} women in training; women {row.women:.0%} right, men {row.men:.0%}"
 
 
-def _gap_legend() -> list[Line2D]:
+def _better(gap: float) -> tuple[str, str]:
+    """Marker and colour of those who are recognised better."""
+    return ("^", WOMEN) if gap > 0 else ("v", MEN) if gap < 0 else ("o", GREY)
+
+
+def _change(before: float, after: float) -> str:
+    return "less bias than before" if after < before else "more" if after > before else "as much"
+
+
+def _correlated(correlation: float) -> str:
+    return "– (one of the two never varies)" if np.isnan(correlation) else f"{correlation:.2f}"
+
+
+def _shares_in_words(shares: Sequence[float]) -> str:
+    """Of each fold the bias as a share of Original's, in words."""
+    without = int(np.isnan(shares).sum())
+    if without == len(shares):
+        return "and Original has no bias to compare with"
+    folds = f" (without {without} of {len(shares)} folds, in which Original has none)" if without else ""
+    return f"bias {Estimate.of(shares).text(2)} times Original's{folds}"
+
+
+def _gap_legend(alike: bool) -> list[Line2D]:
+    """alike: whether there is a task on which neither is recognised better"""
+    neither = Line2D([], [], marker="o", color=GREY, linewidth=0, markersize=7, label="both alike")
     return [
         Line2D([], [], marker="^", color=WOMEN, linewidth=0, markersize=7, label="women recognised better"),
         Line2D([], [], marker="v", color=MEN, linewidth=0, markersize=7, label="men recognised better"),
+        *([neither] if alike else []),
         Line2D([], [], marker="_", color=INK, alpha=0.45, linewidth=0, markersize=7, label="a fair model"),
     ]
 

@@ -17,7 +17,7 @@ from aeda_core.experiments.few_shot import FEW, variant
 from aeda_core.report import captions
 from aeda_core.report.look import GREY, INK, LOOKS, STYLE, WIDTH, Figure, finished
 from aeda_core.report.paper import TABLE3
-from aeda_core.report.tables import Estimate, Prose, Table
+from aeda_core.report.tables import Estimate, Prose, Table, number
 from aeda_core.runs import RunRecord
 
 LABELS = {"original": "Original", "repeated": "Shots repeated (ours)", "few_shot": "AEDA_robust"}
@@ -34,14 +34,18 @@ def precision(counts: ArrayLike) -> np.ndarray:
 
 def accuracy(counts: ArrayLike) -> np.ndarray:
     """TP / (TP + FN) in percent, float (T,): the share of a class's images that are recognised, over both
-    backgrounds; also called recall."""
-    return 100 * metrics.group_accuracy(counts).mean(axis=1)
+    backgrounds; also called recall. NaN for a class without test images."""
+    known = metrics.defined(counts)
+    found = np.full(len(known), np.nan)
+    found[known] = 100 * metrics.group_accuracy(counts, known).mean(axis=1)
+    return found
 
 
 def f1(counts: ArrayLike) -> np.ndarray:
-    """2 TP / (2 TP + FP + FN) in percent, float (T,): the harmonic mean of precision and recall, always defined."""
+    """2 TP / (2 TP + FP + FN) in percent, float (T,): the harmonic mean of precision and recall; 0 for a class
+    that is neither there nor predicted."""
     counts = np.asarray(counts).sum(axis=0)
-    return 200 * np.diagonal(counts) / (counts.sum(axis=0) + counts.sum(axis=1))
+    return 200 * np.diagonal(counts) / np.maximum(counts.sum(axis=0) + counts.sum(axis=1), 1)
 
 
 def never_predicted(counts: ArrayLike) -> np.ndarray:
@@ -67,7 +71,7 @@ def frame(records: Sequence[RunRecord]) -> pd.DataFrame:
             rows.append(
                 {"variant": variant(record.spec), "seed": record.spec.seed, "digit": digit, **row, "never": never}
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["variant", "seed", "digit", "precision", "accuracy", "f1", "never"])
 
 
 def table3(records: Sequence[RunRecord]) -> Table:
@@ -187,8 +191,8 @@ def tuning(tried: Sequence[RunRecord]) -> Table:
         runs = frame(own)
         four = runs[runs["digit"] == "four"]
         rows[setting] = {
-            **{title: f"{four[name].mean():.1f}" for name, title in {**MEASURES, "f1": "F1 (%)"}.items()},
-            "accuracy of the other six (%)": f"{runs.loc[runs['digit'] == 'six', 'accuracy'].mean():.1f}",
+            **{title: number(four[name].mean(), 1) for name, title in {**MEASURES, "f1": "F1 (%)"}.items()},
+            "accuracy of the other six (%)": number(runs.loc[runs["digit"] == "six", "accuracy"].mean(), 1),
             "seconds a run": f"{np.mean([record.provenance['cpu_seconds'] for record in own]):.0f}",
         }
     return Table(
@@ -207,7 +211,7 @@ def paper_gain() -> float:
 def differences(records: Sequence[RunRecord], measure: str) -> dict[int, float]:
     """What AEDA_robust adds to Original's `measure` in the mean over the four digits, in points, by seed."""
     values = by_seed(records)
-    return metrics.paired(values["few_shot", measure, "four"], values["original", measure, "four"])
+    return metrics.paired(*(values.get((kind, measure, "four"), {}) for kind in ("few_shot", "original")))
 
 
 BySeed = dict[tuple[str, str, int | str], dict[int, float]]
@@ -242,7 +246,7 @@ def _digit(ax: Axes, x: int, runs: pd.DataFrame, measure: str, offsets: dict[str
 
 def _means(runs: pd.DataFrame) -> str:
     return ", ".join(
-        f"{digit}: precision {own['precision'].mean():.0f} %, accuracy {own['accuracy'].mean():.0f} %"
+        f"{digit}: precision {number(own['precision'].mean(), 0)} %, accuracy {number(own['accuracy'].mean(), 0)} %"
         for digit, own in runs.groupby("digit", sort=False)
         if digit in FEW
     )

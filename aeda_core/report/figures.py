@@ -23,7 +23,7 @@ from aeda_core.datasets.base import BiasedImages
 from aeda_core.report import captions, tables
 from aeda_core.report.look import BLUE, INK, LOOKS, STYLE, VERMILLION, WIDTH, Figure, finished
 from aeda_core.report.paper import METHOD_LABELS
-from aeda_core.report.tables import DECIMALS, Estimate
+from aeda_core.report.tables import DECIMALS, Estimate, number
 from aeda_core.runs import RunRecord
 
 AXES = {
@@ -77,7 +77,7 @@ def fig_table(records: Sequence[RunRecord]) -> Figure:
     """Table 1 or 2 as a dot plot: bACC and model bias of every method, beside the paper's values."""
     runs, paper = tables.frame(records), tables.published_for(records)
     methods = list(runs["method"].unique())
-    refused = set(runs.loc[runs["refused"].notna(), "method"])
+    refused = {method for method, own in runs.groupby("method") if own["refused"].notna().all()}
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(WIDTH, 1.1 + 0.36 * len(methods)), layout="constrained")
         left, right = canvas.subplots(1, 2, sharey=True)
@@ -129,7 +129,7 @@ def fig8(records: Sequence[RunRecord], methods: Sequence[str] = ("original", "ae
         axes = canvas.subplots(len(methods), 2, squeeze=False)
         for row, method in zip(axes, methods, strict=True):
             counts = sum(record.counts for record in shown if record.spec.method == method)
-            percent = 100 * counts / counts.sum(axis=2, keepdims=True)
+            percent = 100 * counts / np.maximum(counts.sum(axis=2, keepdims=True), 1)  # a row without images stays 0
             for ax, matrix, background, unseen in zip(row, percent, ("red", "brown"), (5, 0), strict=True):
                 _confusion(ax, matrix)
                 ax.set_title(f"{METHOD_LABELS[method]}, tested on {background}")
@@ -141,8 +141,8 @@ def fig8(records: Sequence[RunRecord], methods: Sequence[str] = ("original", "ae
             ax.set_xlabel("predicted digit")
         own, other = (tables.estimates(tables.frame(shown), side) for side in ("own", "other"))
         words = "; ".join(
-            f"{METHOD_LABELS[m]}: {own[m].mean:.0f} % right on the background known from training, "
-            f"{other[m].mean:.0f} % on the other"
+            f"{METHOD_LABELS[m]}: {number(own[m].mean, 0)} % right on the background known from training, "
+            f"{number(other[m].mean, 0)} % on the other"
             for m in methods
         )
         return finished(
@@ -166,10 +166,10 @@ def fig_curves(
     records = [r for r in records if methods is None or captions.name(r) in methods]
     rows = tables.epochs(records)
     stops = {r.spec.options["stop"] for r in records if "stop" in r.spec.options}
+    last = max((len(record.epochs) for record in records), default=0)
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(WIDTH, 0.3 + 2.3 * len(columns)), layout="constrained")
         panels = canvas.subplots(len(columns), 1, sharex=True, squeeze=False)[:, 0]
-        last = int(rows["epoch"].max())
         ends: dict[str, dict[str, float]] = {}
         for ax, column in zip(panels, columns, strict=True):
             ends[column] = {}
@@ -180,12 +180,16 @@ def fig_curves(
                 ax.axvline(stop, color=INK, alpha=0.4, linewidth=0.8, linestyle=":")
             ax.set_title(AXES[column])
             ax.grid(axis="y")
-            ax.set_xlim(1, last)
+            ax.set_xlim(1, max(2, last))  # a single epoch leaves a dot on the left
             ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
             _label_ends(ax, ends[column])
         panels[-1].set_xlabel("epoch")
         words = "; ".join(
-            f"{AXES[c]}: " + ", ".join(f"{METHOD_LABELS[m]} {v:.{DECIMALS.get(c, 2)}f}" for m, v in ends[c].items())
+            f"{AXES[c]}: "
+            + (
+                ", ".join(f"{METHOD_LABELS[m]} {v:.{DECIMALS.get(c, 2)}f}" for m, v in ends[c].items())
+                or "never measured"
+            )
             for c in columns
         )
         unit = captions.unit_of(records)
@@ -284,7 +288,7 @@ def _curve(ax: Axes, curve: pd.DataFrame, column: str, look: Mapping[str, Any]) 
     """Draw the mean over seeds with its interval; returns the last mean."""
     found = {epoch: Estimate.of(rows[column]) for epoch, rows in curve.groupby("epoch")}
     x, mean = list(found), [e.mean for e in found.values()]
-    ax.plot(x, mean, linewidth=1.6, **look)
+    ax.plot(x, mean, linewidth=1.6, marker="o" if len(x) == 1 else None, **look)
     if all(np.isfinite(e.low) for e in found.values()):
         low, high = [e.low for e in found.values()], [e.high for e in found.values()]
         low, high = np.clip([low, high], *LIMITS.get(column, (None, None)))
@@ -303,6 +307,9 @@ def _limit(ax: Axes, column: str) -> None:
 def _label_ends(ax: Axes, ends: Mapping[str, float]) -> None:
     """Names at the ends of the lines, moved apart where they would overlap, each tied to its line."""
     low, high = ax.get_ylim()
+    if not ends:
+        ax.text(0.5, 0.5, "never measured", style="italic", ha="center", va="center", transform=ax.transAxes)
+        return
     names = sorted(ends, key=ends.__getitem__)
     for method, y in zip(names, _spread([ends[m] for m in names], (high - low) * 0.088, low, high), strict=True):
         ax.annotate(METHOD_LABELS[method], (1, ends[method]), (1.05, y), xycoords=ax.get_yaxis_transform(),

@@ -15,7 +15,7 @@ from aeda_core.datasets import BiasedImages
 from aeda_core.report import captions
 from aeda_core.report.look import BLUE, INK, STYLE, VERMILLION, WIDTH, Figure, finished
 from aeda_core.report.paper import FIG3, METHOD_LABELS
-from aeda_core.report.tables import Estimate, Table
+from aeda_core.report.tables import Estimate, Table, number
 from aeda_core.runs import RunRecord
 
 Records = Sequence[RunRecord]
@@ -55,7 +55,9 @@ def fig3(faces: Records, digits: Records) -> Figure:
             ax.set(xlim=(-3, 103), ylim=(2.5, -0.5), xlabel="accuracy (%)", title=title)
             ax.set_yticks(range(3), [METHOD_LABELS[name] for name in found])
             ax.grid(axis="x")
-            words.append(f"{title}: " + ", ".join(f"{METHOD_LABELS[n]} {e.mean:.1f} %" for n, e in found.items()))
+            words.append(
+                f"{title}: " + ", ".join(f"{METHOD_LABELS[n]} {number(e.mean, 1)} %" for n, e in found.items())
+            )
         return finished(
             canvas,
             "fig3",

@@ -103,8 +103,8 @@ def fig_cheaper(runs: Mapping[str, Sequence[RunRecord]]) -> Figure:
                 f"bACC {np.mean(_values(own, 'bacc')):.2f}, bias {np.mean(_values(own, 'bias')):.2f}."
                 for name, own in runs.items()
             ),
-            caption="Accuracy (left, higher is better) and bias (right, lower is better) on C-MNIST over the CPU time of "
-            "a training, in units of Original's of the same seed. Small marks: seeds; large marks: their mean. "
+            caption="Accuracy (left, higher is better) and bias (right, lower is better) on C-MNIST over the CPU time "
+            "of a training, in units of Original's of the same seed. Small marks: seeds; large marks: their mean. "
             f"{captions.origin(records)}",
             records=records,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from aeda_core import metrics
 from aeda_core.report import captions
@@ -30,6 +32,8 @@ DECIMALS = {
     "fooled": 2,
 }
 """To how many decimals a quantity is shown: about as many as the spread over seeds leaves meaningful."""
+PROBES = {"r": "r(m)", "difference": "feature difference", "fooled": "share that fools h_b"}
+"""What is measured of adversarial examples, once there are some."""
 
 
 # --- data -------------------------------------------------------------------------------------------------------------
@@ -47,9 +51,10 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
 
 
 def epochs(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """A row an epoch of a run: method, seed and the columns of `training.train`."""
+    """A row an epoch of a run: method, seed and the columns of `training.train`, NaN where a run has none of them."""
     rows = [{"method": captions.name(r), "seed": r.spec.seed, **row} for r in records for row in r.epochs]
-    return _in_order(pd.DataFrame(rows))
+    columns = dict.fromkeys(["method", "seed", "epoch", *PROBES, *(name for row in rows for name in row)])
+    return _in_order(pd.DataFrame(rows, columns=list(columns)))
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,18 @@ class Estimate:
         rounded = (round(v, decimals) + 0.0 for v in (self.mean, self.low, self.high))  # + 0.0: never −0.0
         mean, low, high = (f"{v:.{decimals}f}".replace("-", "−") for v in rounded)
         return f"{mean} [{low}, {high}]" if np.isfinite(self.low) else mean
+
+
+def number(value: float, decimals: int) -> str:
+    """`value` to `decimals`; a dash where it is NaN, for there is nothing that it could be computed from."""
+    return DASH if np.isnan(value) else f"{value:.{decimals}f}"
+
+
+def spearman(one: Iterable[float], other: Iterable[float]) -> float:
+    """Spearman's correlation; NaN where one of the two never varies, so that there is no order to compare."""
+    pairs = [np.asarray(list(values), dtype=float) for values in (one, other)]
+    varied = len(pairs[0]) > 1 and min(map(np.ptp, pairs)) > 0
+    return float(stats.spearmanr(*pairs).statistic) if varied else float("nan")
 
 
 def estimates(data: pd.DataFrame, column: str) -> dict[str, Estimate]:
@@ -182,11 +199,14 @@ def backgrounds(records: Sequence[RunRecord]) -> Table:
 def last_epoch(records: Sequence[RunRecord]) -> Table:
     """What the adversarial examples are still worth when training ends (Sec. 2.3, App. A)."""
     shown = [record for record in records if any("r" in row for row in record.epochs)]
+    if not shown:
+        return Table(
+            pd.DataFrame(), f"No run has made adversarial examples. {captions.origin(records)}", records=records
+        )
     rows = epochs(shown)
     final = rows[rows["epoch"] == rows.groupby(["method", "seed"])["epoch"].transform("max")]
-    columns = {"r": "r(m)", "difference": "feature difference", "fooled": "share that fools h_b"}
     return Table(
-        _estimated(final, columns),
+        _estimated(final, PROBES),
         "The adversarial examples after the last epoch: cross-task transferability r(m), feature difference of "
         "Eq. (7), and the share of them that fools the current bias head. "
         f"{_what_is_shown(shown)} {captions.origin(shown)}",
@@ -281,9 +301,8 @@ def beside_paper(records: Sequence[RunRecord]) -> Prose:
         published = table[method]
         items.append(
             f"* **{_markdown(METHOD_LABELS[method])}**: bACC {bacc[method].text(DECIMALS['bacc'])} %, the paper "
-            f"{published['bacc']:.2f} ({_side(bacc[method], published['bacc'])}); bias "
-            f"{bias[method].text(DECIMALS['bias'])}, the paper {published['bias']:.2f} "
-            f"({_side(bias[method], published['bias'])})"
+            f"{_beside(bacc[method], published['bacc'])}; bias "
+            f"{bias[method].text(DECIMALS['bias'])}, the paper {_beside(bias[method], published['bias'])}"
         )
     return Prose("\n".join(items))
 
@@ -296,7 +315,7 @@ def ranking(records: Sequence[RunRecord]) -> Prose:
     by_bacc, by_bias = sorted(bacc, key=bacc.__getitem__), sorted(bias, key=bias.__getitem__, reverse=True)
     pairs = [(a, b) for i, a in enumerate(by_bacc) for b in by_bacc[i + 1 :]]
     agree = sum((bacc[b] - bacc[a]) * (bias[a] - bias[b]) > 0 for a, b in pairs)
-    named = [_markdown(" < ".join(METHOD_LABELS[m] for m in order)) for order in (by_bacc, by_bias[::-1])]
+    named = [_markdown(_ascending(order, of)) for order, of in ((by_bacc, bacc), (by_bias[::-1], bias))]
     return Prose(
         f"From the least to the most accurate: {named[0]}. From the least to the most biased: {named[1]}. "
         f"Of the {len(pairs)} pairs of methods, {agree} have the more accurate one also the fairer one."
@@ -317,8 +336,8 @@ def _row(record: RunRecord) -> dict[str, Any]:
     if record.confusion is None:
         return row | dict.fromkeys(("bacc", "bias", "floor", "own", "other", "consistency"), nan)
     row |= {"bacc": record.bacc, "bias": record.bias, "floor": record.floor}
-    if record.counts.ndim == 4:
-        return row
+    if record.counts.ndim == 4 or record.undefined:
+        return row | dict.fromkeys(("own", "other", "consistency"), nan)
     own, other = own_and_other(record.counts)
     return row | {"own": own, "other": other, "consistency": metrics.consistency(record.counts)}
 
@@ -403,10 +422,23 @@ def _what_is_shown(records: Sequence[RunRecord]) -> str:
     return f"Mean over {unit}s [95 % interval]." if captions.has_intervals(records) else "A single run, so no interval."
 
 
-def _side(ours: Estimate, paper: float) -> str:
+def _beside(ours: Estimate, paper: float | None) -> str:
+    """The paper's number, and on which side of it ours lies."""
+    if paper is None:
+        return "none, for it could not apply the method"
     if ours.low <= paper <= ours.high and np.isfinite(ours.low):
-        return "within our interval"
-    return "here higher" if ours.mean > paper else "here lower"
+        side = "within our interval"
+    else:
+        side = "here the same" if ours.mean == paper else "here higher" if ours.mean > paper else "here lower"
+    return f"{paper:.2f} ({side})"
+
+
+def _ascending(methods: Sequence[str], values: dict[str, float]) -> str:
+    """`methods`, which are in the order of their `values`, with the sign between each two."""
+    said = METHOD_LABELS[methods[0]]
+    for less, more in itertools.pairwise(methods):
+        said += f" {'=' if values[less] == values[more] else '<'} {METHOD_LABELS[more]}"
+    return said
 
 
 def _markdown(label: str) -> str:

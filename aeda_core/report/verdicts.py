@@ -77,13 +77,13 @@ def margin(
     nothing: float = 0.0,
     threshold: float | None = None,
 ) -> Claim:
-    """A quantity of its own, a value a run.
+    """A quantity of its own, a value a run; NaN where a run has none, and that run is then left out.
 
     sign:      +1 if more is better
     nothing:   its value where there is no effect
     threshold: what it has to be above where the paper has words and no number
     """
-    numbers = list(values.values())
+    numbers = [value for value in values.values() if not np.isnan(value)]
     ci = metrics.interval(numbers) if len(numbers) > 1 else None
     if claim["paper"] is None:
         verdict = "ours"
@@ -157,9 +157,10 @@ def _cell(
 def larger(
     claim: dict[str, str], value: Callable[[RunRecord], float], more: dict[int, RunRecord], less: dict[int, RunRecord]
 ) -> Claim:
-    """The claim that `value` is larger in `more` than in `less`, by their differences on the same seeds."""
-    both = more.keys() & less.keys()
-    gains = list(metrics.paired(*({seed: value(own[seed]) for seed in both} for own in (more, less))).values())
+    """The claim that `value` is larger in `more` than in `less`, by their differences on the same seeds; those on which
+    one of them refused or has no value are left out."""
+    differences = metrics.paired(*({s: value(r) for s, r in own.items() if not r.refused} for own in (more, less)))
+    gains = [gain for gain in differences.values() if not np.isnan(gain)]
     ci = metrics.interval(gains) if len(gains) > 1 else None
     judged = ci is not None and is_judged(more) and is_judged(less)
     return Claim(
@@ -178,7 +179,7 @@ def ordinal(mean: float, ci: tuple[float, float]) -> str:
 
 
 def _values(own: dict[int, RunRecord], measure: str) -> dict[int, float]:
-    return {seed: getattr(record, measure) for seed, record in own.items()}
+    return {seed: getattr(record, measure) for seed, record in own.items() if not record.refused}
 
 
 def _beats(one: dict[int, RunRecord], other: dict[int, RunRecord], measure: str, sign: int) -> bool:
