@@ -37,14 +37,16 @@ chapters: .venv/.ready ## execute the committed chapters anew, on the recorded r
 scorecard: .venv/.ready ## judge the recorded runs against the paper: data/scorecard.json and the tables on the pages
 	$(BIN)/aeda scorecard
 
-bench: .venv/.ready ## time the attack against torchattacks and against the bare passes: data/benchmarks.json
-	$(BIN)/python benchmarks/attack.py
+bench: .venv-peers/.ready ## time the attack beside four libraries, and epochs of all methods: data/benchmarks.json
+	.venv-peers/bin/python -m benchmarks.epochs
+	.venv-peers/bin/python -m benchmarks.attack
+	$(BIN)/aeda scorecard
 
 lock: ## pin what pyproject.toml asks for anew, where it changed (with uv); one version for all Pythons
 	uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --extra test --generate-hashes \
 		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
-clean: ## remove what builds and tests left; .venv and data stay
+clean: ## remove what builds and tests left; .venv, .venv-peers and data stay
 	rm -rf _build .pytest_cache .hypothesis .ruff_cache
 
 # The stamp comes last: an install that was cut off is taken up again. Nothing is built in isolation, because that
@@ -57,4 +59,16 @@ clean: ## remove what builds and tests left; .venv and data stay
 	$(PIP) install --require-hashes -r requirements.lock
 	$(PIP) install --require-hashes --no-deps -r tests/requirements-oracle.txt
 	$(PIP) install --no-build-isolation --no-deps -e .
+	@touch $@
+
+# The libraries that the attack is timed beside, out of the way of everything else; a .pth file lends them .venv's
+# packages, so that torch is there once.
+.venv-peers/.ready: .venv/.ready benchmarks/requirements-peers.txt
+	$(BIN)/python -m venv .venv-peers
+	.venv-peers/bin/python -m pip --disable-pip-version-check install --require-hashes --no-deps \
+		-r benchmarks/requirements-peers.txt
+	@.venv-peers/bin/python -c 'import pathlib, subprocess, sysconfig; \
+		ask = ["$(BIN)/python", "-c", "import sysconfig; print(sysconfig.get_path(\"purelib\"))"]; \
+		lent = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip(); \
+		pathlib.Path(sysconfig.get_path("purelib"), "lent.pth").write_text(f"import site; site.addsitedir({lent!r})\n")'
 	@touch $@

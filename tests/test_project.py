@@ -21,6 +21,7 @@ from aeda_core.datasets.base import PROJECT
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
 LOCK = (PROJECT / "requirements.lock").read_text()
 ORACLE = (PROJECT / "tests" / "requirements-oracle.txt").read_text()
+PEERS = (PROJECT / "benchmarks" / "requirements-peers.txt").read_text()
 CONDA = yaml.safe_load((PROJECT / "environment.yml").read_text())["dependencies"]
 CONDA_NAMES = {"pytorch": "torch"}
 """Packages that conda knows by another name."""
@@ -55,7 +56,9 @@ def test_lock_satisfies_what_pyproject_asks_for(requirement):
     assert all(requirement.specifier.contains(version) for version in versions), versions
 
 
-@pytest.mark.parametrize("lock", [LOCK, ORACLE], ids=["requirements.lock", "requirements-oracle.txt"])
+@pytest.mark.parametrize(
+    "lock", [LOCK, ORACLE, PEERS], ids=["requirements.lock", "requirements-oracle.txt", "requirements-peers.txt"]
+)
 def test_lock_pins_every_version_and_names_no_place(lock):
     """An index, a link or a path in it would hold on one machine, or send every reader to one host."""
     assert "://" not in lock
@@ -77,7 +80,7 @@ def test_conda_asks_for_the_same():
 )
 def test_what_is_imported_is_asked_for(folder, required):
     """A package that only comes along with another goes when the other no longer needs it."""
-    asked = {"aeda-core", *pinned(ORACLE), *(canonicalize_name(r.name) for r in required)}
+    asked = {"aeda-core", *pinned(ORACLE), *pinned(PEERS), *(canonicalize_name(r.name) for r in required)}
     modules = {name for path in (PROJECT / folder).rglob("*.py") for name in imported(path)}
     unasked = {
         module: distributions

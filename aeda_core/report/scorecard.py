@@ -16,7 +16,7 @@ from aeda_core import provenance, runs
 from aeda_core.datasets.base import DATA, PROJECT
 from aeda_core.experiments import celeba, cmnist, few_shot, online
 from aeda_core.experiments import label_switch as switch
-from aeda_core.report import claims, costs
+from aeda_core.report import benchmarks, claims, costs
 from aeda_core.report.verdicts import REMARKS, RULE, Claim
 
 SCORECARD = DATA / "scorecard.json"
@@ -118,6 +118,7 @@ PAGES = {
     PROJECT / "book" / "intro.md": summary,
     PROJECT / "book" / "scorecard.md": page,
     PROJECT / "book" / "reproducibility.md": lambda ledger: costs.page(),
+    PROJECT / "book" / "benchmarks.md": lambda ledger: benchmarks.page(),
 }
 """What is written between the markers of which file."""
 

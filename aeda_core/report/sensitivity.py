@@ -84,7 +84,7 @@ def fig_cheaper(runs: Mapping[str, Sequence[RunRecord]]) -> Figure:
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(WIDTH, 2.9), layout="constrained")
         for ax, measure in zip(canvas.subplots(1, 2), MEASURES, strict=True):
-            for (name, own), marker, colour in zip(runs.items(), "osD^", PALETTE, strict=True):
+            for (name, own), marker, colour in zip(runs.items(), "osD^", PALETTE[:4], strict=True):
                 values = _values(own, measure)
                 ax.plot(costs[name], values, marker, color=colour, markersize=4, alpha=0.5, markeredgewidth=0)
                 ax.plot(np.mean(costs[name]), np.mean(values), marker, color=colour, markersize=8, label=name)

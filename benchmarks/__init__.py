@@ -1,0 +1,1 @@
+"""Timings of the attack and of the methods; what they find is in data/benchmarks.json."""
