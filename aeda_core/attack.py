@@ -97,10 +97,10 @@ class Attack:
             raise ValueError(f"lambda_ is {self.lambda_}: Eq. (3) keeps the target labels, so pass targets.")
 
         def eq3(x_adv: Tensor) -> Tensor:
-            features = model.features(x_adv)  # one pass through f for both terms; Eq. (2) never asks h_t
-            loss = self.lambda_ * F.cross_entropy(model.bias_head(features), towards)
+            target_logits, bias_logits = model(x_adv)  # one pass through f for both terms
+            loss = self.lambda_ * F.cross_entropy(bias_logits, towards)
             if self.lambda_ < 1:
-                loss = loss + (1 - self.lambda_) * target_loss(model.target_head(features), targets)
+                loss = loss + (1 - self.lambda_) * target_loss(target_logits, targets)
             return loss
 
         with frozen(model):

