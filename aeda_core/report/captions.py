@@ -81,7 +81,8 @@ def _sweeps() -> dict[str, str]:
         parameters = chapter.parameters.load("recorded")
         for specs, option in ((chapter.specs, ""), (chapter.tuning, " --tuning")):
             for spec in specs(parameters):
-                found.setdefault(spec.id, f"aeda sweep {name}{option}")
+                for each in (spec, spec.in_bf16):  # which stands in until it is trained in float32
+                    found.setdefault(each.id, f"aeda sweep {name}{option}")
     return found
 
 
