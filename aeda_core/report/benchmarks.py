@@ -100,9 +100,9 @@ def _beside(rows: Rows, report: Mapping) -> str:
         if id_ in rows
     ]
     return _table(
-        f"The targeted 10-step L∞ attack on {report['images']} images and chapter 05's bias head, all in fp32 and, where nothing "
-        "else is said, on 64 images at a time. Medians over rounds in which all take turns; ratios within a round; "
-        "above 1 ours is faster. Promised is what `make bench` holds the upper quartile to.",
+        f"The targeted 10-step L∞ attack on {report['images']} images and chapter 05's bias head, all in fp32 "
+        "and, where nothing else is said, on 64 images at a time. Medians over rounds in which all take turns; ratios "
+        "within a round; above 1 ours is faster. Promised is what `make bench` holds the upper quartile to.",
         lines,
     )
 
