@@ -22,6 +22,8 @@ HEAD = {
     "date": "2020-02-02",
     "versions": {"torch": "2"},
     "data": "drawn digits",
+    "images": 96,
+    "promised": {"attack.foolbox": 1.5},
 }
 
 
@@ -86,7 +88,7 @@ class TestPage:
             row("epoch.something_new/original", 3.25),
             row("scale.steps.5", 7.5),
             row("scale.n.1000", 1, ours=4),
-            row("memory.n.1000", 1, ours=600, unit="MiB"),
+            row("memory.n.1000", 1, ours=600, other=590, unit="MiB"),
             row("book.laptop", 1, ours=900, other=None, quartiles=None),
         ]
         table.put(rows, HEAD | {"refused": {"undersampling": "It finds no image."}}, path=path)
@@ -94,7 +96,7 @@ class TestPage:
         for words in (
             "2020-02-02",
             "without units for bf16",
-            "torchattacks, under equal conditions, there is no difference that the noise would not explain",
+            "torchattacks under equal conditions there is no difference that the noise would not explain",
             "Beside foolbox as it comes, ours is faster",
             "AEDA_robust",
             "something new",
