@@ -292,7 +292,7 @@ class TestFaces:
         holds(tables.Table, tables.tuning, records, records[:3])
         judged(claims.celeba_claims, records)
 
-    @some(4)
+    @some(3)
     @given(cases())
     def test_figures(self, case):
         records = case.on_faces()
@@ -314,7 +314,7 @@ class TestOverEpochs:
         for records in runs:
             holds(tables.Table, tables.last_epoch, records)
 
-    @some(3)
+    @some(2)
     @given(cases())
     def test_figures(self, specs, make, case):
         for records in case.over_epochs(specs):
@@ -358,7 +358,7 @@ class TestSensitivity:
     def test_table(self, case):
         holds(tables.Table, bends.spans, case.choices())
 
-    @some(3)
+    @some(2)
     @given(cases())
     def test_figure(self, case):
         holds(figures.Figure, bends.fig_choices, case.choices(), ("epsilon", "refresh", "correlation"))
