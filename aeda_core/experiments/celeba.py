@@ -102,13 +102,19 @@ class CelebAParameters(Parameters):
             "n_validation": 200,
             # avatars are few and simple: a slim network and small batches, so that it comes to lean within a minute
             "width": 0.125,
-            "epochs": 8,
+            "epochs": 12,
             "batch_size": 16,
             "learning_rate": 5e-4,
             "adversary_rate": 5e-4,
-            "start": 4,
-            "source_epochs": 4,
+            # found on avatars: few and long steps, and an h_b that keeps up with them
+            "epsilon": 0.1,
+            "step_size": 0.08,
+            "steps": 2,
+            "robust_bias_rate": 2e-4,
+            "start": 6,
+            "source_epochs": 6,
             "gan_epochs": 1,
+            "gan_blocks": 2,
         },
     }
 

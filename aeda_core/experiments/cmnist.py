@@ -74,11 +74,11 @@ class CMNISTParameters(Parameters):
             "seeds": 1,
             "n_train": 1500,
             "n_validation": 500,
-            "epochs": 10,
+            "epochs": 8,
             # fewer and longer steps, for the attack is most of the cost
             "steps": 2,
             "step_size": 0.2,
-            "source_epochs": 6,
+            "source_epochs": 5,
             "gan_epochs": 1,
         },
     }
