@@ -75,10 +75,8 @@ class CMNISTParameters(Parameters):
             "n_train": 1500,
             "n_validation": 500,
             "epochs": 8,
-            # fewer and longer steps, for the attack is most of the cost
-            "steps": 2,
-            "step_size": 0.2,
-            "source_epochs": 5,
+            "steps": 3,  # the attack is most of the cost
+            "source_epochs": 10,  # what fools one that has hardly learned anything fools the target's features, too
             "gan_epochs": 1,
         },
     }
