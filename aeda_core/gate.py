@@ -111,8 +111,9 @@ LEVEL = 0.99
 LEAST = {"bacc": 0.5, "bias": 0.05}
 """The least tolerance: seeds that happen to agree exactly do not ask for that."""
 
-SIBLINGS = 3
-"""Records that differ in nothing but the seed or fold, from which on their spread is told."""
+SIBLINGS = 5
+"""Records that differ in nothing but the seed or fold, from which on their spread is told: by that
+of three, Student's t would allow nearly anything."""
 
 
 def sample(n: int, seed: int, minutes: float) -> list[RunRecord]:
