@@ -91,9 +91,6 @@ CHEAPER: dict[str, tuple[str, dict[str, Any]]] = {
 """What chapter 10 holds against each other in quality and cost, on the digits of chapter 05: a method, and options that
 differ from those there."""
 
-DEAREST = {"five fresh steps": 2}
-"""Seeds of what costs most."""
-
 
 class SensitivityParameters(cmnist.CMNISTParameters):
     """What chapter 10 can be told: the base run from which one choice at a time departs."""
@@ -125,7 +122,7 @@ def cheaper_plan(p: SensitivityParameters) -> dict[str, list[RunSpec]]:
     return {
         name: [
             spec.model_copy(update={"experiment": "cheaper", "options": {**spec.options, **options}})
-            for spec in cmnist.specs(digits, (method,))[: DEAREST.get(name)]
+            for spec in cmnist.specs(digits, (method,))
         ]
         for name, (method, options) in CHEAPER.items()
     }
