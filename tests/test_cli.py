@@ -7,7 +7,7 @@ from concurrent.futures import Future
 import pytest
 
 from aeda_core import cli
-from aeda_core.datasets.base import PROJECT
+from aeda_core.datasets.base import DATA, PROJECT
 from aeda_core.errors import Problem
 
 
@@ -33,6 +33,17 @@ def test_a_mistake_is_a_sentence(words, sentence):
     assert done.returncode == 2
     assert done.stderr.startswith(sentence)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("chapter", "wanted"), [("celeba", "CelebA"), ("cmnist", "the original MNIST")])
+def test_the_papers_protocol_refuses_a_stand_in_and_writes_nothing(chapter, wanted):
+    folders = [DATA / "runs" / "paper", DATA / "runs" / "own", DATA / "avatars"]
+    before = [sorted(folder.rglob("*")) for folder in folders]
+    done = aeda("sweep", chapter, "--profile", "paper", "--data", "embedded")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"DataError: profile paper is for {wanted}, and here are ")
+    assert done.stderr.count("\n") == 1
+    assert [sorted(folder.rglob("*")) for folder in folders] == before
 
 
 def test_data_says_which_rung_it_stands_on():

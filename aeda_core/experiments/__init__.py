@@ -55,5 +55,7 @@ CHAPTERS = {
     "few_shot": Chapter(
         "09_few_shot.ipynb", few_shot.FewShotParameters, few_shot.specs, few_shot.tuning, few_shot.keep_samples
     ),
-    "sensitivity": Chapter("10_assumptions.ipynb", sensitivity.SensitivityParameters, sensitivity.specs),
+    "sensitivity": Chapter(
+        "10_assumptions.ipynb", sensitivity.SensitivityParameters, sensitivity.specs, sensitivity.tuning
+    ),
 }

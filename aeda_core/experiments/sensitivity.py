@@ -84,12 +84,24 @@ CHOICES: dict[str, Choice] = {
 
 CHEAPER: dict[str, tuple[str, dict[str, Any]]] = {
     "Original": ("original", {}),
-    "five fresh steps": ("aeda_robust", {"steps": 5, "step_size": 0.12}),
-    "one warm step": ("aeda_robust_warm", {"steps": 1, "step_size": 0.12}),
-    "one warm step, half of the images": ("aeda_robust_warm", {"steps": 1, "step_size": 0.12, "share": 0.5}),
+    "five fresh steps": ("aeda_robust", {}),
+    "one warm step": ("aeda_robust_warm", {}),
+    "one warm step, half of the images": ("aeda_robust_warm", {"share": 0.5}),
 }
 """What chapter 10 holds against each other in quality and cost, on the digits of chapter 05: a method, and options that
 differ from those there."""
+
+WARM_TUNING: tuple[dict[str, Any], ...] = (
+    {},
+    {"reset": 5},
+    {"lambda_": 1.0},
+    {"share": 0.5},
+    {"share": 0.8},
+    {"share": 0.5, "lambda_": 1.0},
+    {"share": 0.8, "lambda_": 1.0},
+    {"share": 0.8, "steps": 2, "step_size": 0.06},
+)
+"""What was tried for aeda_robust_warm, judged as in chapter 05, over two seeds."""
 
 
 class SensitivityParameters(cmnist.CMNISTParameters):
@@ -116,16 +128,31 @@ def specs(p: SensitivityParameters) -> list[RunSpec]:
 
 
 def cheaper_plan(p: SensitivityParameters) -> dict[str, list[RunSpec]]:
-    """By name in CHEAPER: the runs, one a seed, as in chapter 05 at the same profile, and half as long."""
-    digits = cmnist.CMNISTParameters.load(p.profile, data_root=p.data_root, precision=p.precision)
-    digits = digits.model_copy(update={"epochs": max(1, digits.epochs // 2)})
-    return {
-        name: [
-            spec.model_copy(update={"experiment": "cheaper", "options": {**spec.options, **options}})
-            for spec in cmnist.specs(digits, (method,))
-        ]
-        for name, (method, options) in CHEAPER.items()
-    }
+    """By name in CHEAPER: the runs, one a seed, as in chapter 05 at the same profile."""
+    digits = _digits(p)
+    return {name: _with(cmnist.specs(digits, (method,)), options) for name, (method, options) in CHEAPER.items()}
+
+
+def tuning(p: SensitivityParameters) -> list[RunSpec]:
+    """Every setting of WARM_TUNING, half as long as in chapter 05, never tested on the test set."""
+    digits = _digits(p)
+    digits = digits.model_copy(update={"epochs": digits.epochs // 2, "seeds": 2})
+    return [
+        spec.model_copy(
+            update={
+                "experiment": "cmnist_tuning",
+                "tested_on": "validation",
+                "seed": cmnist.TUNING_SEED + spec.seed,
+            }
+        )
+        for options in WARM_TUNING
+        for spec in _with(cmnist.specs(digits, ("aeda_robust_warm",)), options)
+    ]
+
+
+def tuned() -> list[RunRecord]:
+    """The committed records of `tuning`."""
+    return runs.run_all(tuning(SensitivityParameters.load("recorded")), live=False)
 
 
 def cheaper(p: SensitivityParameters) -> dict[str, list[RunRecord]]:
@@ -153,6 +180,14 @@ def records(p: SensitivityParameters) -> dict[str, dict[tuple[str, str], list[Ru
         name: {key: [found[spec.id] for spec in own] for key, own in plan(p, choice).items()}
         for name, choice in CHOICES.items()
     }
+
+
+def _digits(p: SensitivityParameters) -> cmnist.CMNISTParameters:
+    return cmnist.CMNISTParameters.load(p.profile, data_root=p.data_root, precision=p.precision)
+
+
+def _with(specs: list[RunSpec], options: dict[str, Any]) -> list[RunSpec]:
+    return [spec.model_copy(update={"options": {**spec.options, **options}}) for spec in specs]
 
 
 def _varied(p: SensitivityParameters, method: str, change: dict[str, Any]) -> list[RunSpec]:
