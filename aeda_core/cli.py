@@ -5,13 +5,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from tqdm import tqdm
 
 from aeda_core import experiments, gate, provenance, runs
 from aeda_core.datasets import celeba, mnist
@@ -103,20 +102,15 @@ def book(
     (staged / "data").mkdir()
     for name in ("_config.yml", "_toc.yml", "data/scorecard.json"):
         shutil.copy(PROJECT / name, staged / name)
-    executed: list[Future] = []
-    with ThreadPoolExecutor(max_workers=provenance.cores()) as executing:
-        for name, chapter in _chapters(None, set_).items():
-            parameters = _parameters(chapter, profile, data, set_)
-            # trained here, where there is a progress bar; the chapter finds its records, while the next one trains
-            runs.run_all(chapter.specs(parameters), live=parameters.live, data_root=data, label=name)
-            given = {
-                "profile": profile,
-                **({"data_root": _absolute(data)} if data else {}),
-                **_pairs(set_, chapter),
-            }
-            executed.append(executing.submit(_execute, chapter.notebook, staged / "book", given))
-            _raise_from(executed, wait=False)
-        _raise_from(executed, wait=True)
+    given, wanted = {}, {}
+    for chapter in _chapters(None, set_).values():
+        parameters = _parameters(chapter, profile, data, set_)
+        wanted |= {spec.id: spec for spec in chapter.specs(parameters)}
+        own = {"data_root": _absolute(data)} if data else {}
+        given[chapter.notebook] = {"profile": profile, **own, **_pairs(set_, chapter)}
+    # trained here, all under one progress bar and none twice; the chapters find their records
+    runs.run_all(list(wanted.values()), live=parameters.live, data_root=data, label="training")
+    _execute_all(given, staged / "book")
     render(staged, into)
 
 
@@ -125,20 +119,25 @@ def _absolute(data: str) -> str:
     return str(Path(data).resolve()) if Path(data).exists() else data
 
 
+def _execute_all(given: dict[str, dict[str, str]], folder: Path) -> None:
+    """Every notebook with what it is given, several at a time; the first that fails keeps others from being begun."""
+    with ThreadPoolExecutor(max_workers=provenance.cores()) as executing:
+        chapters = {executing.submit(_execute, notebook, folder, told): notebook for notebook, told in given.items()}
+        try:
+            for number, chapter in enumerate(as_completed(chapters), 1):
+                chapter.result()
+                out.print(f"{chapters[chapter]} executed, {number} of {len(chapters)}")
+        except BaseException:
+            executing.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
 def _execute(notebook: str, folder: Path, given: dict[str, str]) -> None:
     import papermill
 
     quiet = ["--log-level=40"]  # a kernel's warnings about its own wires are no reader's business; errors are
     source, target = PROJECT / "book" / notebook, folder / notebook
     papermill.execute_notebook(source, target, given, progress_bar=False, extra_arguments=quiet)
-    tqdm.write(f"{notebook} executed")  # above a bar that is on the screen
-
-
-def _raise_from(executed: list[Future], wait: bool) -> None:
-    """Raise what stopped a chapter; those that are still executed are waited for, or passed over."""
-    for chapter in executed:
-        if wait or chapter.done():
-            chapter.result()
 
 
 @app.command()

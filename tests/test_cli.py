@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from concurrent.futures import Future
+import time
 
 import pytest
 
@@ -56,9 +56,17 @@ def test_run_prints_what_the_record_holds():
     assert done.stdout.startswith("undersampling balances the groups that the training set has")
 
 
-def test_a_chapter_that_fails_stops_the_book_while_another_is_still_executed():
-    still, failed = Future(), Future()
-    failed.set_exception(Problem("it does not work."))
-    cli._raise_from([still], wait=False)
+def test_a_chapter_that_fails_keeps_others_from_being_begun(monkeypatch, tmp_path):
+    begun = []
+
+    def execute(notebook, folder, given):
+        begun.append(notebook)
+        if notebook == "1":
+            raise Problem("it does not work.")
+        time.sleep(0.01)
+
+    monkeypatch.setattr(cli, "_execute", execute)
+    monkeypatch.setattr(cli.provenance, "cores", lambda: 1)
     with pytest.raises(Problem, match="it does not work"):
-        cli._raise_from([still, failed], wait=False)
+        cli._execute_all({str(number): {} for number in range(100)}, tmp_path)
+    assert len(begun) < 50

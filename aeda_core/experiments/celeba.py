@@ -100,7 +100,9 @@ class CelebAParameters(Parameters):
             "seeds": 1,
             "n_persons": 1200,
             "n_validation": 200,
-            # avatars are few and simple: a slim network and small batches, so that it comes to lean within a minute
+            # avatars are few and simple: small images, a slim network and small batches, so that it comes to lean
+            # within seconds
+            "size": 32,
             "width": 0.125,
             "epochs": 12,
             "batch_size": 16,
@@ -114,6 +116,7 @@ class CelebAParameters(Parameters):
             "start": 6,
             "source_epochs": 6,
             "gan_epochs": 1,
+            "gan_width": 8,
             "gan_blocks": 2,
         },
     }

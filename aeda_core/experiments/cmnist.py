@@ -72,12 +72,13 @@ class CMNISTParameters(Parameters):
         "laptop": {
             "precision": "auto",
             "seeds": 1,
-            "n_train": 1500,
-            "n_validation": 500,
+            "n_train": 1200,
+            "n_validation": 300,
             "epochs": 8,
             "steps": 3,  # the attack is most of the cost
             "source_epochs": 10,  # what fools one that has hardly learned anything fools the target's features, too
             "gan_epochs": 1,
+            "gan_width": 8,
         },
     }
 

@@ -47,14 +47,16 @@ class LabelSwitchParameters(Parameters):
             "n_persons": 1200,
             "n_validation": 200,
             # as in experiments/celeba.py: what it takes to learn from few avatars
+            "size": 32,
             "width": 0.125,
             "batch_size": 16,
             "learning_rate": 5e-4,
             "epochs": 6,
             "source_epochs": 6,
             "radii": (0.0, 0.03),
-            "digits_train": 1500,
-            "digits_validation": 500,
+            "digits_train": 1000,
+            "digits_validation": 300,
+            "digits_epochs": 5,
             "digits_radii": (0.0, 0.2),
         },
     }
