@@ -37,9 +37,10 @@ chapters: .venv/.ready ## execute the committed chapters anew, on the recorded r
 scorecard: .venv/.ready ## judge the recorded runs against the paper: data/scorecard.json and the tables on the pages
 	$(BIN)/aeda scorecard
 
-bench: .venv-peers/.ready ## time the attack beside four libraries, and epochs of all methods: data/benchmarks.json
+bench: .venv-peers/.ready ## time the attack beside four libraries, epochs of all methods, and both commands: data/benchmarks.json
 	.venv-peers/bin/python -m benchmarks.epochs
 	.venv-peers/bin/python -m benchmarks.attack
+	$(BIN)/python -m benchmarks.commands
 	$(BIN)/aeda scorecard
 
 lock: ## pin what pyproject.toml asks for anew, where it changed (with uv); one version for all Pythons

@@ -1,6 +1,7 @@
 """How long the README's two commands take, in a fresh clone that has neither data nor records of its own.
 
-    python -m benchmarks.commands
+    python -m benchmarks.commands               both
+    python -m benchmarks.commands book.laptop   one of them
 
 Installing is not part of it. Writes the rows `book.laptop` and `tests` of data/benchmarks.json: `ours` is seconds by
 the clock, `other` the CPU seconds that all of its processes took, `ratio` how many cores were busy on average.
@@ -54,10 +55,10 @@ def _of_children() -> float:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        for name, commands in COMMANDS.items():
+        for name in sys.argv[1:] or COMMANDS:
             clone = Path(folder, name)
             subprocess.run(["git", "clone", "--quiet", str(PROJECT), str(clone)], check=True)
-            by_the_clock, of_cpu = seconds(commands, clone)
+            by_the_clock, of_cpu = seconds(COMMANDS[name], clone)
             put([row(name, by_the_clock, of_cpu, [of_cpu / by_the_clock], "s")])
             print(f"{name}: {by_the_clock:.0f} s, {of_cpu:.0f} CPU s")
 
