@@ -46,7 +46,7 @@ class Classifier(nn.Module):
         self.bias_head: nn.Module = nn.Linear(bias_hidden or n_features, n_bias)
         if bias_hidden:
             self.bias_head = nn.Sequential(nn.Linear(n_features, bias_hidden), nn.ReLU(), self.bias_head)
-        self.precision = precision
+        self.n_targets, self.n_bias, self.precision = n_targets, n_bias, precision
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -114,8 +114,8 @@ class _Convolution(nn.Conv2d):
         nn.init.zeros_(self.bias)
 
 
-def redrawn(model: Classifier, seed: int) -> Classifier:
-    """The same network with other weights, which `seed` decides and which `model`'s say nothing about."""
+def reinitialised(model: Classifier, seed: int) -> Classifier:
+    """The same network with new initial weights, drawn by `seed` independently of those of `model`."""
     other = copy.deepcopy(model)
     with torch.random.fork_rng():
         # a run's own seed has already drawn `model`

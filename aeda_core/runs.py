@@ -30,7 +30,7 @@ from tqdm import tqdm
 from aeda_core import datasets, metrics, models, provenance
 from aeda_core.datasets.base import DATA
 from aeda_core.errors import Problem
-from aeda_core.methods import METHODS, STUDIES, EmptyGroup, Plan
+from aeda_core.methods import EmptyGroup, Plan, named
 from aeda_core.training import train
 
 RESULTS_VERSION = 1
@@ -197,11 +197,12 @@ def _outcome(
     try:
         with torch.random.fork_rng():
             torch.manual_seed(spec.seed)
-            outputs = len(splits.training.target_names)
-            model = models.build(**{"n_targets": outputs, **spec.model}).to(device)
-            method = (METHODS | STUDIES)[spec.method](
-                model, splits.training.to(device), Plan(**spec.plan), spec.seed, **spec.options
-            )
+            outputs = {
+                "n_targets": len(splits.training.target_names),
+                "n_bias": max(2, len(splits.training.bias_names)),
+            }
+            model = models.build(**{**outputs, **spec.model}).to(device)
+            method = named(spec.method)(model, splits.training.to(device), Plan(**spec.plan), spec.seed, **spec.options)
             classifier, outcome["epochs"] = train(method, held_out, checkpoint, saved)
         predicted = metrics.predicted(classifier, test)
         outcome["confusion"] = metrics.count(test, predicted).tolist()

@@ -87,9 +87,23 @@ class BiasedImages:
         flat = self.tasks * shape[1] + self.bias.view(-1, *[1] * (self.targets.ndim - 1))
         return torch.bincount(flat.flatten(), minlength=shape[0] * shape[1]).view(shape)
 
+    def other_bias(self, seed: int = 0) -> Tensor:
+        """int64 (N,): for each image a bias value that it does not have (see `other_values`); `seed` draws."""
+        return other_values(self.bias, len(self.bias_names), torch.Generator().manual_seed(seed))
+
     def empty_groups(self) -> list[str]:
         """Names of the groups without any image, as `target, bias`."""
         return [f"{self.task_names[t]}, {self.bias_names[b]}" for t, b in (self.group_sizes() == 0).nonzero().tolist()]
+
+
+def other_values(values: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """int64, of the shape of `values`: for each of these values in 0..n-1 another one, n ≥ 2.
+
+    Of two values it is the other one. Of more, each of the others is as likely, and `generator` draws.
+    """
+    if n == 2:
+        return (values + 1) % 2
+    return (values + torch.randint(1, n, values.shape, generator=generator).to(values.device)) % n
 
 
 def file_sha256(path: Path) -> str:

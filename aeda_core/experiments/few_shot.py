@@ -11,7 +11,8 @@ from pydantic import Field
 from aeda_core import models, runs
 from aeda_core.datasets import cmnist, mnist
 from aeda_core.experiments import common
-from aeda_core.methods import STUDIES, Plan
+from aeda_core.methods import Plan
+from aeda_core.methods.few_shot import FewShot
 from aeda_core.profiles import Parameters
 from aeda_core.runs import RunRecord, RunSpec
 
@@ -206,7 +207,7 @@ def _samples(p: FewShotParameters, digits: mnist.Digits) -> tuple[dict[str, np.n
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)
         model = models.build(**spec.model)
-        method = STUDIES[spec.method](model, cmnist.training(digits, recipe), Plan(**spec.plan), 0, **spec.options)
+        method = FewShot(model, cmnist.training(digits, recipe), Plan(**spec.plan), 0, **spec.options)
         for number in range(1, p.epochs + 1):
             method.epoch(number)
     shot = torch.stack([(method.data.targets == digit).nonzero()[0, 0] for digit in FEW])

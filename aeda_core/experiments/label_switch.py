@@ -12,7 +12,7 @@ from aeda_core.attack import Attack
 from aeda_core.datasets import BiasedImages, mnist
 from aeda_core.experiments import common
 from aeda_core.methods import Plan
-from aeda_core.methods.aeda import hardening, trained_source
+from aeda_core.methods.source import trained_source, training_attack
 from aeda_core.profiles import ParameterError, Parameters
 from aeda_core.runs import RunRecord, RunSpec
 
@@ -190,7 +190,7 @@ def perturbations(p: LabelSwitchParameters) -> tuple[BiasedImages, list[torch.Te
     with torch.random.fork_rng():
         for radius in (0.0, p.digits_radii[-1]):
             torch.manual_seed(0)
-            harder = hardening(attack.norm, radius)
-            source = trained_source(models.build(n_targets=10), splits.training, plan, 0, harder)
-            examples.append(attack.on_uint8(source, shown.images, 1 - shown.bias, shown.targets))
+            withstood = training_attack(attack.norm, radius)
+            source = trained_source(models.build(n_targets=10), splits.training, plan, 0, withstood)
+            examples.append(attack.on_uint8(source, shown.images, shown.other_bias(), shown.targets))
     return shown, examples, splits.source
