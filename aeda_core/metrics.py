@@ -7,6 +7,7 @@ counts and nothing else needs keeping. Each class, and each value of each attrib
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -96,18 +97,33 @@ def model_bias(counts: ArrayLike, tasks: Tasks = ALL) -> float:
     return float(bias_per_target(counts, tasks).sum())
 
 
+FLOOR_DRAWS = 10_000
+"""Deals that `permutation_floor` averages over where there are more than two bias values."""
+
+
 def permutation_floor(counts: ArrayLike, tasks: Tasks = ALL) -> float:
     """The model bias that a fair model would show on these test images: its expectation if, within each target task,
-    the right and the wrong answers were dealt out to the two bias values at random.
+    the right and the wrong answers were dealt out to the bias values at random.
 
-    A sum of absolute gaps between small groups is never 0. Exact: the gaps' distributions are hypergeometric.
+    A sum of absolute gaps between small groups is never 0. With two bias values it is exact, for the gaps'
+    distributions are hypergeometric. With more it is the mean of FLOOR_DRAWS deals, drawn from the multivariate
+    hypergeometric distribution with a fixed seed; a task's floor then has a standard error of at most 0.005.
     """
-    floor = 0.0
+    generator, floor = np.random.default_rng(0), 0.0
     for right, sizes in zip(*(of[tasks] for of in _groups(counts)), strict=True):
-        first = np.arange(sizes[0] + 1)
-        chance = stats.hypergeom(sizes.sum(), right.sum(), sizes[0]).pmf(first)
-        floor += float(chance @ np.abs(first / sizes[0] - (right.sum() - first) / sizes[1]))
+        if len(sizes) == 2:
+            floor += _exact_floor(right.sum(), sizes)
+        else:
+            dealt = generator.multivariate_hypergeometric(sizes, right.sum(), size=FLOOR_DRAWS) / sizes
+            floor += float((dealt.max(axis=1) - dealt.min(axis=1)).mean())
     return floor
+
+
+def _exact_floor(right: int, sizes: np.ndarray) -> float:
+    """Of one task with two bias values: the expected gap if `right` right answers are dealt out to `sizes` images."""
+    first = np.arange(sizes[0] + 1)
+    chance = stats.hypergeom(sizes.sum(), right, sizes[0]).pmf(first)
+    return float(chance @ np.abs(first / sizes[0] - (right - first) / sizes[1]))
 
 
 def bootstrap(data: BiasedImages, predicted: torch.Tensor, replicates: int = 200, seed: int = 0) -> dict[str, list]:
@@ -134,14 +150,16 @@ def bootstrap(data: BiasedImages, predicted: torch.Tensor, replicates: int = 200
 
 
 def consistency(counts: ArrayLike) -> float:
-    """How alike the two confusion matrices of Fig. 8 are: 1 minus the mean total variation between their rows.
+    """How alike the confusion matrices of Fig. 8 are: 1 minus the mean total variation between their rows, over all
+    pairs of bias values.
 
     1 where the predictions do not depend on the bias value at all, 0 where no row shares any of its mass.
     Raises UndefinedMetric if a group is empty.
     """
     group_accuracy(counts)  # raises
-    red, brown = (c / c.sum(axis=1, keepdims=True) for c in np.asarray(counts, dtype=float))
-    return 1 - float(np.abs(red - brown).sum(axis=1).mean() / 2)
+    shares = [c / c.sum(axis=1, keepdims=True) for c in np.asarray(counts, dtype=float)]
+    gaps = [np.abs(one - other).sum(axis=1).mean() / 2 for one, other in itertools.combinations(shares, 2)]
+    return 1 - float(np.mean(gaps))
 
 
 def paired(more: Mapping[int, float], less: Mapping[int, float]) -> dict[int, float]:

@@ -16,7 +16,7 @@ from aeda_core.models import Classifier
 from aeda_core.probes import probe
 
 PROBED = 1000
-"""Training images that the probes look at; r(m) is a share of this many."""
+"""How many training images the probes look at, the first ones; r(m) is a share of this many."""
 
 Row = dict[str, float]
 

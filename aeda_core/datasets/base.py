@@ -29,6 +29,9 @@ class BiasedImages:
     identities: int64 (N,), what an image shows (a digit, a person); two images of one identity never stand on
                 both sides of a split
     target_names: of the T classes, or of the A attributes
+    bias_names:  of the B bias values
+
+    Raises DataError where shapes, types or ranges are others.
     """
 
     images: Tensor
@@ -44,6 +47,18 @@ class BiasedImages:
         lengths = {len(self.images), len(self.targets), len(self.bias), len(self.identities)}
         if len(lengths) != 1:
             raise DataError(f"images, targets, bias and identities differ in length: {sorted(lengths)}")
+        if self.targets.ndim == 2:
+            if self.targets.shape[1] != len(self.target_names):
+                raise DataError(
+                    f"targets have {self.targets.shape[1]} columns and there are {len(self.target_names)} target "
+                    "names; give each attribute one of each."
+                )
+            _require_range("targets", self.targets, 2, "attributes are absent (0) or present (1)")
+        else:
+            _require_range(
+                "targets", self.targets, len(self.target_names), f"they are of {', '.join(self.target_names)}"
+            )
+        _require_range("bias", self.bias, len(self.bias_names), f"they are of {', '.join(self.bias_names)}")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -96,7 +111,16 @@ class BiasedImages:
         return [f"{self.task_names[t]}, {self.bias_names[b]}" for t, b in (self.group_sizes() == 0).nonzero().tolist()]
 
 
-def other_values(values: Tensor, n: int, generator: torch.Generator) -> Tensor:
+def _require_range(name: str, labels: Tensor, n: int, what: str) -> None:
+    """Raise DataError unless `labels` are int64 in 0..n-1."""
+    if labels.dtype != torch.int64:
+        raise DataError(f"{name} must be int64, not {labels.dtype}; convert them with .long().")
+    low, high = (int(labels.min()), int(labels.max())) if len(labels) else (0, 0)
+    if low < 0 or high >= max(n, 1):
+        raise DataError(f"{name} go from {low} to {high}; {what} and lie in 0..{n - 1}.")
+
+
+def other_values(values: Tensor, n: int, generator: torch.Generator | None = None) -> Tensor:
     """int64, of the shape of `values`: for each of these values in 0..n-1 another one, n ≥ 2.
 
     Of two values it is the other one. Of more, each of the others is as likely, and `generator` draws.

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from aeda_core import metrics
 from aeda_core.attack import Attack
-from aeda_core.datasets.base import BiasedImages
+from aeda_core.datasets.base import BiasedImages, other_values
 from aeda_core.methods import METHODS, Method, Plan
 from aeda_core.models import Classifier, frozen, pixels
 from aeda_core.profiles import Parameters
@@ -109,7 +109,7 @@ def drawn(p: MethodParameters, n: int, correlation: float, seed: int) -> BiasedI
     """
     generator = torch.Generator().manual_seed(seed)
     targets = torch.arange(n) % 2
-    bias = torch.where(torch.rand(n, generator=generator) < correlation, targets, 1 - targets)
+    bias = torch.where(torch.rand(n, generator=generator) < correlation, targets, other_values(targets, 2))
     centres = 0.5 + torch.stack([(targets - 0.5) * p.target_gap, (bias - 0.5) * p.bias_gap], dim=1)
     points = centres + p.noise * torch.randn(n, 2, generator=generator)
     images = (points.clamp(0, 1) * 255).round().to(torch.uint8).view(n, 2, 1, 1)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from aeda_core.datasets.base import BiasedImages
+from aeda_core.datasets.base import BiasedImages, other_values
 from aeda_core.methods.aeda import BiasAttackOptions
 from aeda_core.methods.base import Method
 from aeda_core.methods.learner import Plan
@@ -25,7 +25,7 @@ class HardSwitch(Method):
     needs = (TwoClasses(),)
 
     def target_loss(self, logits: Tensor, batch: Tensor) -> Tensor:
-        return target_loss(logits, 1 - self.data.targets[batch])
+        return target_loss(logits, other_values(self.data.targets[batch], 2))
 
 
 class AdversarialSwitch(HardSwitch):
@@ -58,7 +58,7 @@ class AdversarialSwitch(HardSwitch):
         plan = replace(self.plan, epochs=self.options.source_epochs)
         withstood = training_attack(attack.norm, self.options.source_radius)
         source = trained_source(self.model, both, plan, self.seed, withstood)
-        return attack.on_uint8(source, both.images, 1 - both.targets, both.targets)
+        return attack.on_uint8(source, both.images, both.other_bias(), both.targets)
 
     def images(self, index: Tensor) -> Tensor:
         return self.mirror(self.examples[index], index)
