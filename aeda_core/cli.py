@@ -13,8 +13,7 @@ import typer
 from rich.console import Console
 from tqdm import tqdm
 
-from aeda_core import experiments, gate, provenance, runs
-from aeda_core.datasets import celeba, mnist
+from aeda_core import datasets, experiments, gate, provenance, runs
 from aeda_core.datasets.base import PROJECT
 from aeda_core.errors import Problem
 from aeda_core.experiments import CHAPTERS, Chapter
@@ -37,8 +36,9 @@ Names = Annotated[list[str] | None, typer.Argument(help="chapters, all of them i
 @app.command()
 def data(data: DataRoot = "") -> None:
     """Say which data the chapters would take."""
-    for name, found in (("digits", mnist.load(data)), ("faces", celeba.load(data))):
-        out.print(f"{name}: {found.source}, fingerprint {found.fingerprint[:12]}")
+    for kind in datasets.known().values():
+        found = kind.read(data, kind.Recipe())
+        out.print(f"{kind.content}: {found.source}, fingerprint {found.fingerprint[:12]}")
 
 
 @app.command()

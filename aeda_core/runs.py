@@ -88,6 +88,12 @@ class RunSpec(BaseModel):
         return RUNS / folder / self.experiment / f"{self.method}{fold}-s{self.seed}-{self.id}.json"
 
     @property
+    def target_names(self) -> tuple[str, ...]:
+        """Of the classes or attributes that the run is about, in the order of its confusion matrices."""
+        kind = datasets.named(self.data["name"])
+        return kind.bias_names if self.data.get("targets") == "bias" else kind.target_names
+
+    @property
     def in_bf16(self) -> RunSpec:
         """The same run in bfloat16, which was the protocol before float32 was."""
         return self.model_copy(update={"model": {**self.model, "precision": "bf16"}})

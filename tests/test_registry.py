@@ -1,4 +1,4 @@
-"""A method is one file: what it says about itself, what it can be told, and that nothing else has to name it."""
+"""A method is one file, and so is a data set: what it says about itself, and that nothing else has to name it."""
 
 import importlib
 import sys
@@ -6,7 +6,8 @@ import sys
 import pytest
 import torch
 
-from aeda_core import methods
+from aeda_core import datasets, methods, models, runs
+from aeda_core.datasets import DataError
 from aeda_core.errors import Problem
 from aeda_core.methods import METHODS, STUDIES, Method, Plan
 from aeda_core.profiles import ParameterError
@@ -33,9 +34,51 @@ class Louder(Method):
 '''
 
 
+NEW_DATA = '''
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import torch
+
+from aeda_core.datasets.base import BiasedImages, fingerprint
+from aeda_core.datasets.dataset import DataSet
+
+
+@dataclass(frozen=True)
+class Recipe:
+    n: int = 40
+
+
+class Squares(DataSet):
+    """`squares`: plain squares, bright or dark, tinted in one of three colours."""
+
+    name, title, content = "squares", "Squares", "squares"
+    real, fingerprint, stand_in = "squares", fingerprint(torch.arange(3)), "nothing"
+    network = {"name": "small_cnn", "width": 4}
+    target_names, bias_names = ("dark", "bright"), ("red", "green", "blue")
+    Recipe = Recipe
+
+    @classmethod
+    def read(cls, root, recipe, wanted=""):
+        return SimpleNamespace(source="drawn squares", fingerprint=cls.fingerprint)
+
+    @classmethod
+    def split(cls, source, recipe):
+        return tuple(cls.drawn(recipe.n, first) for first in (0, 1000, 2000))
+
+    @classmethod
+    def drawn(cls, n, first):
+        index = torch.arange(n)
+        targets, bias = index % 2, index % 3
+        images = (60 + 100 * targets)[:, None, None, None].repeat(1, 3, 12, 12)
+        images[index, bias] += 50
+        return BiasedImages(images.byte(), targets, bias, index + first, cls.target_names, cls.bias_names)
+'''
+
+
 @pytest.fixture
 def new_package(tmp_path, monkeypatch):
-    """Writes a package of one module and imports it; METHODS and STUDIES are as they were afterwards."""
+    """Writes a package of one module and imports it; the registries are as they were afterwards."""
 
     def write(name, source):
         folder = tmp_path / name
@@ -46,9 +89,11 @@ def new_package(tmp_path, monkeypatch):
         return importlib.import_module(name)
 
     monkeypatch.syspath_prepend(tmp_path)
-    before, loaded = (dict(METHODS), dict(STUDIES)), set(sys.modules)
+    datasets.known()
+    registries, loaded = (METHODS, STUDIES, datasets._found), set(sys.modules)
+    before = [dict(known) for known in registries]
     yield write
-    for known, kept in zip((METHODS, STUDIES), before, strict=True):
+    for known, kept in zip(registries, before, strict=True):
         known.clear()
         known.update(kept)
     for module in set(sys.modules) - loaded:
@@ -128,3 +173,52 @@ def test_heads_that_do_not_fit_the_labels_are_refused(make_model, biased_images,
 def test_switching_takes_two_classes(make_model, biased_images, refused, name):
     with refused(Problem, f"{name} switches", "3 targets (top, middle, bottom)"):
         STUDIES[name](make_model(), biased_images, Plan(), 0)
+
+
+class TestDataSets:
+    def test_one_new_file_adds_a_data_set(self, new_package):
+        datasets.discover(new_package("more_data", NEW_DATA))
+        splits = datasets.load("squares", n=20)
+        assert (len(splits.training), splits.source) == (20, "drawn squares")
+
+    def test_a_run_over_it_is_recorded_and_knows_its_targets(self, new_package):
+        datasets.discover(new_package("recorded_data", NEW_DATA))
+        kind = datasets.named("squares")
+        spec = runs.RunSpec(
+            experiment="squares",
+            profile="smoke",
+            method="aeda_robust",
+            data={"name": "squares", "fingerprint": kind.fingerprint, "n": 30},
+            model=kind.network,
+            plan={"epochs": 1, "batch_size": 10},
+            options={"steps": 1},
+            seed=0,
+        )
+        record = runs.perform(spec)
+        assert record.counts.shape == (3, 2, 2)
+        assert record.spec.target_names == ("dark", "bright")
+        assert record.provenance["data"] == "drawn squares"
+
+    def test_a_name_that_is_taken_is_refused(self, new_package, refused):
+        with refused(DataError, "two_data.added defines a data set 'cmnist'", "aeda_core.datasets.cmnist"):
+            datasets.discover(new_package("two_data", NEW_DATA.replace('"squares", "Squares"', '"cmnist", "Squares"')))
+
+    @pytest.mark.parametrize("name", ["cmnist", "celeba"])
+    def test_a_split_has_the_names_that_the_data_set_says(self, name):
+        kind = datasets.named(name)
+        few = {"n_train": 100, "n_validation": 100} if name == "cmnist" else {"size": 32, "n_persons": 300}
+        splits = datasets.load(name, "embedded", **few, **({"n_validation": 50} if name == "celeba" else {}))
+        for part in (splits.training, splits.validation, splits.test):
+            assert (part.target_names, part.bias_names) == (kind.target_names, kind.bias_names)
+
+    @pytest.mark.parametrize("name", ["cmnist", "celeba"])
+    def test_its_network_takes_its_images(self, name):
+        kind = datasets.named(name)
+        model = models.build(**kind.network, n_targets=len(kind.target_names), n_bias=len(kind.bias_names))
+        size = kind.network.get("size", kind.Recipe().size)
+        assert model(torch.zeros(1, 3, size, size))[0].shape == (1, len(kind.target_names))
+
+    def test_a_run_about_gender_has_its_values_as_targets(self):
+        data = {"name": "celeba", "fingerprint": "", "targets": "bias"}
+        common = {"experiment": "x", "profile": "smoke", "method": "hard_switch", "model": {}, "plan": {}}
+        assert runs.RunSpec(data=data, options={}, seed=0, **common).target_names == ("female", "male")

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from aeda_core.datasets import celeba
 from aeda_core.datasets.base import DATA
+from aeda_core.datasets.celeba import CelebA
 from aeda_core.datasets.rates import NAMES, share_of_women
 from aeda_core.experiments import common
 from aeda_core.methods import named
@@ -124,8 +125,8 @@ class CelebAParameters(Parameters):
     folds: int = Field(5, ge=2, description="parts that the people are dealt into")
     n_persons: int = Field(0, ge=0, description="people; 0: all there are")
     n_validation: int = Field(900, ge=1, description="persons held out of the training folds")
-    size: int = Field(48, ge=32, description="height and width of the faces, in pixels")
-    width: float = Field(0.25, gt=0, le=1, description="share of VGG-16's channels")
+    size: int = Field(CelebA.network["size"], ge=32, description="height and width of the faces, in pixels")
+    width: float = Field(CelebA.network["width"], gt=0, le=1, description="share of VGG-16's channels")
     weights: str = Field("", description="file in data/weights to start from; empty: random weights")
     epochs: int = Field(14, ge=1, description="passes over the training images")
     batch_size: int = Field(64, ge=1, description="originals in a batch")
@@ -160,11 +161,11 @@ def specs(p: CelebAParameters, methods: tuple[str, ...] = METHODS, folds: Iterab
     """One run for each fold and method; a spec holds only what decides its own method's result."""
     if p.seeds > p.folds:
         raise ParameterError(f"parameter seeds is {p.seeds}: it is at most folds, {p.folds}; a fold is tested on once.")
-    network = {"name": "vgg16", "size": p.size, "width": p.width}
+    network = {**CelebA.network, "size": p.size, "width": p.width}
     network |= {"precision": common.precision(p.precision, network)} | ({"weights": p.weights} if p.weights else {})
     data = {
         "name": "celeba",
-        "fingerprint": common.faces(p, p.size),
+        "fingerprint": common.fingerprint(p, CelebA, size=p.size),
         "n_persons": p.n_persons,
         "n_validation": p.n_validation,
         "size": p.size,

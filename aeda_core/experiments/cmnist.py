@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 
 from aeda_core.datasets import cmnist, mnist
+from aeda_core.datasets.cmnist import CMNIST
 from aeda_core.experiments import common
 from aeda_core.profiles import Parameters
 from aeda_core.runs import RunSpec
@@ -114,7 +115,7 @@ def specs(p: CMNISTParameters, methods: tuple[str, ...] = METHODS) -> list[RunSp
     """One run for each seed and method; a spec holds only what decides its own method's result."""
     data = {
         "name": "cmnist",
-        "fingerprint": common.digits(p),
+        "fingerprint": common.fingerprint(p, CMNIST),
         "n_train": p.n_train,
         "n_validation": p.n_validation,
         "correlation": p.correlation,

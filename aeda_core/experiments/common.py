@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from aeda_core import models, provenance, runs
-from aeda_core.datasets import DataError, celeba, mnist
+from aeda_core.datasets import DataError, DataSet
 from aeda_core.datasets.base import DATA
 from aeda_core.methods import named
 from aeda_core.profiles import Parameters
@@ -130,29 +130,21 @@ def _seconds(network: str, in_precision: str, device: torch.device, steps: int =
     return min(taken[1:])
 
 
-def digits(p: Parameters) -> str:
-    """The fingerprint of the digits that runs of `p` are about. Raises DataError if `paper` would get a stand-in."""
+def fingerprint(p: Parameters, data: type[DataSet], **recipe: Any) -> str:
+    """The fingerprint of the data that runs of `p` are about, whatever the `recipe`, which says how it is to be read.
+    Raises DataError if `paper` would get a stand-in."""
     if not p.live:
-        return mnist.MNIST_FINGERPRINT  # asking for committed records does not take having the data
-    found = mnist.load(p.data_root)
-    _only_real(p, found.fingerprint == mnist.MNIST_FINGERPRINT, "the original MNIST", found.source)
+        return data.fingerprint  # asking for committed records does not take having the data
+    if p.profile == "paper" and data.only_stand_in(p.data_root):
+        raise _not_real(data, f"only {data.stand_in}")  # and before they are made
+    found = data.read(p.data_root, data.Recipe(**recipe))
+    if p.profile == "paper" and found.fingerprint != data.fingerprint:
+        raise _not_real(data, found.source)
     return found.fingerprint
 
 
-def faces(p: Parameters, size: int) -> str:
-    """The same of faces of `size`×`size` pixels."""
-    if not p.live:
-        return celeba.CELEBA_FINGERPRINT
-    if p.profile == "paper" and celeba.folder(p.data_root) is None:
-        _only_real(p, False, "CelebA", "only drawn avatars")  # and before they are drawn
-    found = celeba.load(p.data_root, size)
-    _only_real(p, found.fingerprint == celeba.CELEBA_FINGERPRINT, "CelebA's 9,000 listed people", found.source)
-    return found.fingerprint
-
-
-def _only_real(p: Parameters, real: bool, wanted: str, found: str) -> None:
-    if p.profile == "paper" and not real:
-        raise DataError(
-            f"profile paper is for {wanted}, and here are {found}; name a folder that has it by --data, data_root or "
-            "AEDA_DATA (see data/README.md), or choose profile laptop, which takes what there is."
-        )
+def _not_real(data: type[DataSet], found: str) -> DataError:
+    return DataError(
+        f"profile paper is for {data.real}, and here are {found}; name a folder that has it by --data, data_root or "
+        "AEDA_DATA (see data/README.md), or choose profile laptop, which takes what there is."
+    )

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from aeda_core import models, runs
 from aeda_core.datasets import cmnist, mnist
+from aeda_core.datasets.cmnist import CMNIST
 from aeda_core.experiments import common
 from aeda_core.methods import Plan
 from aeda_core.methods.few_shot import FewShot
@@ -102,7 +103,7 @@ def specs(p: FewShotParameters, variants: tuple[str, ...] = VARIANTS) -> list[Ru
     shared = {
         "data": {
             "name": "cmnist",
-            "fingerprint": common.digits(p),
+            "fingerprint": common.fingerprint(p, CMNIST),
             "n_train": p.n_train,
             "n_validation": p.n_validation,
             "size": p.size,

@@ -10,6 +10,8 @@ from pydantic import Field
 from aeda_core import datasets, models
 from aeda_core.attack import Attack
 from aeda_core.datasets import BiasedImages, mnist
+from aeda_core.datasets.celeba import CelebA
+from aeda_core.datasets.cmnist import CMNIST
 from aeda_core.experiments import common
 from aeda_core.methods import Plan
 from aeda_core.methods.source import trained_source, training_attack
@@ -107,7 +109,7 @@ def recorded() -> tuple[list[RunRecord], list[RunRecord]]:
 def _faces(p: LabelSwitchParameters, fold: int) -> list[RunSpec]:
     data = {
         "name": "celeba",
-        "fingerprint": common.faces(p, p.size),
+        "fingerprint": common.fingerprint(p, CelebA, size=p.size),
         "n_persons": p.n_persons,
         "n_validation": p.n_validation,
         "size": p.size,
@@ -115,7 +117,7 @@ def _faces(p: LabelSwitchParameters, fold: int) -> list[RunSpec]:
         "fold": fold,
         "targets": "bias",
     }
-    network = {"name": "vgg16", "size": p.size, "width": p.width}
+    network = {**CelebA.network, "size": p.size, "width": p.width}
     network |= {"precision": common.precision(p.precision, network)}
     shared = {"data": data, "model": network, "plan": _plan(p, p.epochs)}
     return _switches(p, shared, common.options("adversarial_switch", p, LabelSwitchParameters), p.radii, fold)
@@ -124,7 +126,7 @@ def _faces(p: LabelSwitchParameters, fold: int) -> list[RunSpec]:
 def _digits(p: LabelSwitchParameters, seed: int) -> list[RunSpec]:
     data = {
         "name": "cmnist",
-        "fingerprint": common.digits(p),
+        "fingerprint": common.fingerprint(p, CMNIST),
         "n_train": p.digits_train,
         "n_validation": p.digits_validation,
         "correlation": 0.5,

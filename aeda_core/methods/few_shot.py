@@ -21,6 +21,8 @@ class FewShot(AEDARobust):
     its own on f is to see the few-shot class, h_b is to see the colour that there was. That head learns by Eq. (6), on
     originals and X_inter with their *true* classes, as h_b does on colours (assumption: few-shot-robust).
 
+    Each image of a few-shot class stands in the training set `copies` times (assumption: few-shot-copies), and with
+    every attack a `share` of the other classes' images is drawn anew to be attacked towards a few-shot class.
     Without any few-shot class this is `aeda_robust`. With `robust` false the class head learns on originals alone, as
     by Eq. (5).
     """
