@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from aeda_core.datasets.base import BiasedImages
 from aeda_core.models import Classifier, frozen, in_chunks, predictions
@@ -23,6 +23,51 @@ Tasks = slice | np.ndarray
 
 class UndefinedMetric(ValueError):
     """A group without a test image has no accuracy: it is neither 0 nor 1."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a classifier comes to on some images.
+
+    bacc:      balanced average accuracy in percent
+    bias:      model bias, Eq. (1) summed over the target tasks
+    groups:    by target task and bias value, the accuracy in [0, 1]; groups without an image are left out
+    confusion: the counts that all of it comes from (see `confusion`)
+    undefined: the target tasks that bacc and bias leave out, for one of their groups has no image
+    """
+
+    bacc: float
+    bias: float
+    groups: dict[tuple[str, str], float]
+    confusion: np.ndarray
+    undefined: tuple[str, ...]
+
+    def __str__(self) -> str:
+        rows = [f"{target}, {bias}: {100 * accuracy:.1f} %" for (target, bias), accuracy in self.groups.items()]
+        return "\n".join([f"bACC {self.bacc:.1f} %, model bias {self.bias:.2f}", *rows])
+
+
+def evaluate(model: Classifier, data: BiasedImages) -> Evaluation:
+    """bACC, model bias and the accuracy of every group of `data`, the model in eval mode.
+
+    Raises UndefinedMetric if no target task has an image of each bias value.
+    """
+    counts = confusion(model, data)
+    known, (right, sizes) = defined(counts), _groups(counts)
+    if not known.any():
+        raise UndefinedMetric(
+            "no target task has an image of each bias value, so bACC and bias are undefined; evaluate on data in which "
+            "every group occurs."
+        )
+    return Evaluation(
+        bacc=bacc(counts, known),
+        bias=model_bias(counts, known),
+        groups={
+            (data.task_names[t], data.bias_names[b]): float(right[t, b] / sizes[t, b]) for t, b in np.argwhere(sizes)
+        },
+        confusion=counts,
+        undefined=tuple(name for name, whole in zip(data.task_names, known, strict=True) if not whole),
+    )
 
 
 def confusion(model: Classifier, data: BiasedImages) -> np.ndarray:
@@ -121,6 +166,8 @@ def permutation_floor(counts: ArrayLike, tasks: Tasks = ALL) -> float:
 
 def _exact_floor(right: int, sizes: np.ndarray) -> float:
     """Of one task with two bias values: the expected gap if `right` right answers are dealt out to `sizes` images."""
+    from scipy import stats  # here and below: takes a second, and training does not need it
+
     first = np.arange(sizes[0] + 1)
     chance = stats.hypergeom(sizes.sum(), right, sizes[0]).pmf(first)
     return float(chance @ np.abs(first / sizes[0] - (right - first) / sizes[1]))
@@ -173,6 +220,8 @@ def paired(more: Mapping[int, float], less: Mapping[int, float]) -> dict[int, fl
 
 def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
     """Student-t interval for the mean of independent runs (seeds, folds); infinite for a single run."""
+    from scipy import stats
+
     values = np.asarray(values, dtype=float)
     if len(values) < 2:
         return -np.inf, np.inf

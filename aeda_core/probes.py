@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from aeda_core.errors import Problem
@@ -28,6 +25,10 @@ def generalisation_accuracy(f_ori: Tensor, f_adv: Tensor, bias: Tensor, attacked
             f"all {len(attacked)} examples that r(m) is about were attacked towards bias value {int(attacked[0])}, and "
             "a bias head cannot learn from one value; the training set seems to be sorted by bias: shuffle it."
         )
+    from sklearn.linear_model import LogisticRegression  # takes a second, and only methods with examples need it
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     head = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
     head.fit(f_adv.cpu().numpy(), attacked.cpu().numpy())
     return float(head.score(f_ori.cpu().numpy(), bias.cpu().numpy()))

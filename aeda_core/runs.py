@@ -306,9 +306,7 @@ def _progress(total: int, label: str) -> Iterator[tqdm]:
     with tqdm(total=total, unit="epoch", desc=label, leave=not in_notebook, mininterval=1, disable=not shown) as bar:
         yield bar
     if in_notebook:
-        from IPython.display import clear_output
-
-        clear_output()
+        shell().display_pub.clear_output()
 
 
 def _tick(path: str | None) -> None:

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from platformdirs import user_cache_dir
 from torch import Tensor
 
 from aeda_core.errors import Problem
 
 PROJECT = Path(__file__).resolve().parents[2]
-DATA = PROJECT / "data"
+"""The checkout that the package lies in, or the folder that it is installed to."""
+
+
+def _is_checkout(folder: Path) -> bool:
+    described = folder / "pyproject.toml"
+    return described.is_file() and 'name = "aeda-core"' in described.read_text(encoding="utf-8")
+
+
+IN_CHECKOUT = _is_checkout(PROJECT)
+DATA = PROJECT / "data" if IN_CHECKOUT else Path(os.environ.get("AEDA_HOME") or user_cache_dir("aeda"))
+"""Where data sets, caches and records are kept: in a checkout its own folder; where the package is installed the folder
+that the environment variable AEDA_HOME names, or the user's cache folder."""
 
 
 class DataError(Problem):
