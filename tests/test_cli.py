@@ -64,3 +64,10 @@ def test_a_chapter_that_fails_stops_the_book_while_another_is_still_executed():
     cli._raise_from([still], wait=False)
     with pytest.raises(Problem, match="it does not work"):
         cli._raise_from([still, failed], wait=False)
+
+
+def test_outside_a_checkout_the_books_commands_say_so():
+    code = "from aeda_core import cli; cli.IN_CHECKOUT = False; cli.main()"
+    done = subprocess.run([sys.executable, "-c", code, "check"], cwd=PROJECT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Problem: `aeda check` works on the book's chapters" in done.stderr and "checkout" in done.stderr

@@ -97,7 +97,8 @@ class TestInstalled:
         first = f"import sys; sys.path.insert(0, {str(installed)!r}); import aeda_core; "
         assert str(PROJECT) not in str(installed)
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("AEDA", "PYTHON"))}
-        return python(first + code, "-I", "-B", cwd=cwd, env=clean | environment)
+        one_thread = {"OMP_NUM_THREADS": "1"}  # threads wait for each other where the cores are shared
+        return python(first + code, "-I", "-B", cwd=cwd, env=clean | one_thread | environment)
 
     def test_the_example_runs_and_leaves_nothing_beside_it(self, installed, tmp_path):
         before = sorted(installed.rglob("*"))
