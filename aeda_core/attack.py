@@ -56,13 +56,16 @@ class Attack:
     step_size: length of a step in that norm
     steps:     number of steps
     lambda_:   λ of Eq. (3): 1 attacks the bias task alone (Eq. 2), less also holds on to the target label
+
+    The defaults are the book's settings for C-MNIST; the options of methods and the parameters of chapters take them
+    from here.
     """
 
     norm: str = "linf"
-    epsilon: float = 0.2
-    step_size: float = 0.08
+    epsilon: float = 0.3
+    step_size: float = 0.12
     steps: int = 5
-    lambda_: float = 0.5
+    lambda_: float = 0.98
 
     def __post_init__(self) -> None:
         if self.norm not in NORMS:

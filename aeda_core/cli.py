@@ -12,13 +12,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from aeda_core import experiments, gate, provenance, runs
-from aeda_core.datasets import celeba, mnist
-from aeda_core.datasets.base import PROJECT
+from aeda_core import datasets, experiments, gate, provenance, runs
+from aeda_core.datasets.base import IN_CHECKOUT, PROJECT
 from aeda_core.errors import Problem
 from aeda_core.experiments import CHAPTERS, Chapter
 from aeda_core.methods import METHODS
 from aeda_core.profiles import ParameterError, Parameters
+
+ANYWHERE = ("data", "run", "sweep")
+"""The commands that need no checkout, with its chapters and records."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 out = Console(highlight=False, soft_wrap=True)
@@ -33,11 +35,21 @@ Workers = Annotated[int | None, typer.Option(min=1, help="runs at a time; otherw
 Names = Annotated[list[str] | None, typer.Argument(help="chapters, all of them if none is named")]
 
 
+@app.callback()
+def _require_checkout(context: typer.Context) -> None:
+    if not IN_CHECKOUT and context.invoked_subcommand not in ANYWHERE:
+        raise Problem(
+            f"`aeda {context.invoked_subcommand}` works on the book's chapters and records, and the package is installed "
+            "without them; run it in a checkout of the project."
+        )
+
+
 @app.command()
 def data(data: DataRoot = "") -> None:
     """Say which data the chapters would take."""
-    for name, found in (("digits", mnist.load(data)), ("faces", celeba.load(data))):
-        out.print(f"{name}: {found.source}, fingerprint {found.fingerprint[:12]}")
+    for kind in datasets.known().values():
+        found = kind.read(data, kind.Recipe())
+        out.print(f"{kind.content}: {found.source}, fingerprint {found.fingerprint[:12]}")
 
 
 @app.command()
@@ -63,7 +75,8 @@ def run(
     spec = found[0]
     (record,) = runs.run_all([spec], live=parameters.live, data_root=data)
     out.print(record.refused or f"bACC {record.bacc:.2f} %, model bias {record.bias:.2f}")
-    out.print(f"{runs.kept(spec, parameters.live).relative_to(PROJECT)}")
+    kept = runs.kept(spec, parameters.live)
+    out.print(f"{kept.relative_to(PROJECT) if IN_CHECKOUT else kept}")
 
 
 @app.command()

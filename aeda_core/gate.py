@@ -16,7 +16,7 @@ import nbformat
 import numpy as np
 from scipy import stats
 
-from aeda_core import provenance, runs
+from aeda_core import datasets, provenance, runs
 from aeda_core.datasets.base import DATA, PROJECT
 from aeda_core.errors import Problem
 from aeda_core.experiments import CHAPTERS, Chapter, common
@@ -140,7 +140,8 @@ def _families() -> list[list[RunRecord]]:
 
 def _family(spec: RunSpec) -> str:
     told = spec.model_dump(exclude={"seed"})
-    told["data"] = {name: value for name, value in told["data"].items() if name not in ("fold", "draw")}
+    varies = datasets.named(spec.data["name"]).varies
+    told["data"] = {name: value for name, value in told["data"].items() if name not in varies}
     return provenance.digest(told)
 
 

@@ -10,8 +10,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import vgg
-from torchvision.transforms import Normalize
 
 from aeda_core.datasets.base import DATA, DataError, file_sha256
 
@@ -46,7 +44,7 @@ class Classifier(nn.Module):
         self.bias_head: nn.Module = nn.Linear(bias_hidden or n_features, n_bias)
         if bias_hidden:
             self.bias_head = nn.Sequential(nn.Linear(n_features, bias_hidden), nn.ReLU(), self.bias_head)
-        self.precision = precision
+        self.n_targets, self.n_bias, self.precision = n_targets, n_bias, precision
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,6 +74,10 @@ def small_cnn(n_targets: int = 10, width: int = 32, n_features: int = 128, **cla
     return Classifier(extractor, n_features, n_targets, **classifier)
 
 
+VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512)
+"""Channels of VGG-16's convolutions, M where it takes maxima; without its fifth pooling."""
+
+
 def vgg16(
     n_targets: int, size: int, width: float = 1.0, n_features: int = 256, weights: str = "", **classifier: object
 ) -> Classifier:
@@ -91,8 +93,8 @@ def vgg16(
     if size < 16:
         raise ValueError(f"size is {size}; the network halves its input four times, so images have at least 16 pixels.")
     convolutions, channels = nn.Sequential(), 3
-    for layer in vgg.cfgs["D"][:-1]:
-        if layer == "M":
+    for layer in VGG16:
+        if isinstance(layer, str):
             convolutions.append(nn.MaxPool2d(2))
         else:
             convolutions.extend([_Convolution(channels, round(width * layer), 3, padding=1), nn.ReLU()])
@@ -101,6 +103,8 @@ def vgg16(
     if not weights:
         return Classifier(nn.Sequential(*convolutions, *head), n_features, n_targets, **classifier)
     convolutions.load_state_dict(_imagenet(weights))
+    from torchvision.transforms import Normalize  # takes more than a second
+
     # from [-1, 1] to the mean and deviation that the weights were trained with
     normalise = Normalize([2 * m - 1 for m in (0.485, 0.456, 0.406)], [2 * s for s in (0.229, 0.224, 0.225)])
     return Classifier(nn.Sequential(normalise, *convolutions, *head), n_features, n_targets, **classifier)
@@ -114,8 +118,8 @@ class _Convolution(nn.Conv2d):
         nn.init.zeros_(self.bias)
 
 
-def redrawn(model: Classifier, seed: int) -> Classifier:
-    """The same network with other weights, which `seed` decides and which `model`'s say nothing about."""
+def reinitialised(model: Classifier, seed: int) -> Classifier:
+    """The same network with new initial weights, drawn by `seed` independently of those of `model`."""
     other = copy.deepcopy(model)
     with torch.random.fork_rng():
         # a run's own seed has already drawn `model`

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from aeda_core.errors import Problem
 from aeda_core.models import Classifier, frozen, in_chunks
 
 
@@ -18,7 +16,19 @@ def generalisation_accuracy(f_ori: Tensor, f_adv: Tensor, bias: Tensor, attacked
     f(X_adv) with the attacked labels; test it on f(X_ori) with the true ones (assumption: transfer-head).
     f_ori, f_adv: features (N, D) of originals and of their adversarial examples
     bias, attacked: (N,), the true and the attacked bias values
+
+    Raises Problem if all attacked bias values are the same, for then the head has nothing to tell apart. It is asked of
+    the first images of the training set, so this happens where they are sorted by bias.
     """
+    if (attacked == attacked[0]).all():
+        raise Problem(
+            f"all {len(attacked)} examples that r(m) is about were attacked towards bias value {int(attacked[0])}, and "
+            "a bias head cannot learn from one value; the training set seems to be sorted by bias: shuffle it."
+        )
+    from sklearn.linear_model import LogisticRegression  # takes a second, and only methods with examples need it
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     head = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
     head.fit(f_adv.cpu().numpy(), attacked.cpu().numpy())
     return float(head.score(f_ori.cpu().numpy(), bias.cpu().numpy()))

@@ -17,7 +17,45 @@ class ParameterError(Problem):
     """A parameter that is unknown, or has a value that it cannot have."""
 
 
-class Parameters(BaseModel):
+class Checked(BaseModel):
+    """Typed values with ranges; a name that is not known or a value that does not fit is refused in one sentence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    what: ClassVar[str] = "parameter"
+    """What the sentence calls one of them."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
+            raise ValueError("should be a number or a text, not a truth value")
+        return value
+
+    @classmethod
+    def checked(cls, **given: Any) -> Self:
+        """These values, and the defaults of the rest; strings such as "1e-3" are read as what the field is.
+
+        Raises ParameterError, one sentence, for an unknown name or a value that does not fit.
+        """
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            raise ParameterError(cls._sentence(error)) from None
+
+    @classmethod
+    def _sentence(cls, error: ValidationError) -> str:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(name, cls.model_fields, n=1)
+            known = f"known are {', '.join(cls.model_fields)}." if cls.model_fields else "there are none."
+            hint = f"did you mean '{near[0]}'?" if near else known
+            return f"there is no {cls.what} '{name}'; {hint}"
+        reason = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
+        return f"{cls.what} {name} is {first['input']!r}: it {reason[0].lower() + reason[1:]}."
+
+
+class Parameters(Checked):
     """What every chapter can be told. A field's default is the `paper` profile's value.
 
     profile: smoke     seconds a chapter, for tests; its results mean nothing
@@ -26,7 +64,6 @@ class Parameters(BaseModel):
              recorded  trains nothing and shows the committed records of `paper`
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     changes: ClassVar[Mapping[str, Mapping[str, Any]]] = {"smoke": {}, "laptop": {}}
 
     profile: Literal["smoke", "laptop", "paper", "recorded"] = Field(
@@ -34,13 +71,6 @@ class Parameters(BaseModel):
     )
     data_root: str = Field("", description="where the data is; empty: the ladder of data/README.md")
     seeds: int = Field(5, ge=1, le=100, description="runs of each method, with seeds 0, 1, …")
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
-            raise ValueError("should be a number or a text, not a truth value")
-        return value
 
     @property
     def live(self) -> bool:
@@ -53,11 +83,7 @@ class Parameters(BaseModel):
 
         Raises ParameterError, one sentence, for an unknown name or a value that does not fit.
         """
-        changes = cls.changes.get(profile, {})
-        try:
-            return cls(**{"profile": profile, **changes, **overrides})
-        except ValidationError as error:
-            raise ParameterError(cls._sentence(error)) from None
+        return cls.checked(**{"profile": profile, **cls.changes.get(profile, {}), **overrides})
 
     @classmethod
     def cell(cls) -> str:
@@ -81,17 +107,6 @@ class Parameters(BaseModel):
         for name in ("In", "exit", "quit"):  # IPython's own
             given.pop(name, None)
         return cls.load(**given)
-
-    @classmethod
-    def _sentence(cls, error: ValidationError) -> str:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else ""
-        if first["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(name, cls.model_fields, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(cls.model_fields)}."
-            return f"there is no parameter '{name}'; {hint}"
-        reason = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
-        return f"parameter {name} is {first['input']!r}: it {reason[0].lower() + reason[1:]}."
 
 
 def _type(field: FieldInfo) -> str:

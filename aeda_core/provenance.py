@@ -26,7 +26,7 @@ import psutil
 import torch
 from threadpoolctl import threadpool_info
 
-from aeda_core.datasets.base import PROJECT
+from aeda_core.datasets.base import IN_CHECKOUT, PROJECT
 
 DECIDING = ("datasets", "models.py", "attack.py", "methods", "metrics.py", "training.py", "probes.py", "runs.py")
 """The modules of aeda_core/ that decide a result."""
@@ -69,6 +69,8 @@ def digest(what: Any) -> str:
 @functools.cache
 def commit() -> str:
     """The project's git commit, with `+` behind it if tracked code has changed since; `unknown` outside a checkout."""
+    if not IN_CHECKOUT:
+        return "unknown"
     git = ["git", "-C", str(PROJECT)]
     try:
         head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)

@@ -30,7 +30,7 @@ from tqdm import tqdm
 from aeda_core import datasets, metrics, models, provenance
 from aeda_core.datasets.base import DATA
 from aeda_core.errors import Problem
-from aeda_core.methods import METHODS, STUDIES, EmptyGroup, Plan
+from aeda_core.methods import EmptyGroup, Plan, named
 from aeda_core.training import train
 
 RESULTS_VERSION = 1
@@ -86,6 +86,12 @@ class RunSpec(BaseModel):
     def _in(self, folder: str) -> Path:
         fold = f"-f{self.data['fold']}" if "fold" in self.data else ""
         return RUNS / folder / self.experiment / f"{self.method}{fold}-s{self.seed}-{self.id}.json"
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """Of the classes or attributes that the run is about, in the order of its confusion matrices."""
+        kind = datasets.named(self.data["name"])
+        return kind.bias_names if self.data.get("targets") == "bias" else kind.target_names
 
     @property
     def in_bf16(self) -> RunSpec:
@@ -197,11 +203,12 @@ def _outcome(
     try:
         with torch.random.fork_rng():
             torch.manual_seed(spec.seed)
-            outputs = len(splits.training.target_names)
-            model = models.build(**{"n_targets": outputs, **spec.model}).to(device)
-            method = (METHODS | STUDIES)[spec.method](
-                model, splits.training.to(device), Plan(**spec.plan), spec.seed, **spec.options
-            )
+            outputs = {
+                "n_targets": len(splits.training.target_names),
+                "n_bias": max(2, len(splits.training.bias_names)),
+            }
+            model = models.build(**{**outputs, **spec.model}).to(device)
+            method = named(spec.method)(model, splits.training.to(device), Plan(**spec.plan), spec.seed, **spec.options)
             classifier, outcome["epochs"] = train(method, held_out, checkpoint, saved)
         predicted = metrics.predicted(classifier, test)
         outcome["confusion"] = metrics.count(test, predicted).tolist()
@@ -299,9 +306,7 @@ def _progress(total: int, label: str) -> Iterator[tqdm]:
     with tqdm(total=total, unit="epoch", desc=label, leave=not in_notebook, mininterval=1, disable=not shown) as bar:
         yield bar
     if in_notebook:
-        from IPython.display import clear_output
-
-        clear_output()
+        shell().display_pub.clear_output()
 
 
 def _tick(path: str | None) -> None:

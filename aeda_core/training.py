@@ -11,12 +11,12 @@ import torch
 from aeda_core import metrics, provenance
 from aeda_core.datasets.base import BiasedImages
 from aeda_core.errors import Problem
-from aeda_core.methods import Original
+from aeda_core.methods import Method
 from aeda_core.models import Classifier
 from aeda_core.probes import probe
 
 PROBED = 1000
-"""Training images that the probes look at; r(m) is a share of this many."""
+"""How many training images the probes look at, the first ones; r(m) is a share of this many."""
 
 Row = dict[str, float]
 
@@ -26,7 +26,7 @@ class OtherCode(Problem):
 
 
 def train(
-    method: Original,
+    method: Method,
     validation: BiasedImages,
     checkpoint: Path | None = None,
     after_epoch: Callable[[], None] = lambda: None,
@@ -67,7 +67,7 @@ def train(
     return averaged.module, rows
 
 
-def _save(method: Original, rows: list[Row], path: Path) -> None:
+def _save(method: Method, rows: list[Row], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.partial")
     state = {"model": method.model.state_dict(), "method": method.state_dict(), "rows": rows}
@@ -75,7 +75,7 @@ def _save(method: Original, rows: list[Row], path: Path) -> None:
     os.replace(partial, path)
 
 
-def _restore(method: Original, path: Path) -> list[Row]:
+def _restore(method: Method, path: Path) -> list[Row]:
     state = torch.load(path, map_location=method.learner.device, weights_only=True)
     if state["code"] != provenance.code():
         raise OtherCode(

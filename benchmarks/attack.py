@@ -22,7 +22,7 @@ from aeda_core import models
 from aeda_core.attack import CHUNK, Attack
 from aeda_core.datasets import BiasedImages, cmnist, mnist
 from aeda_core.methods import Plan
-from aeda_core.methods.aeda import Source
+from aeda_core.methods.source import Source
 from benchmarks import peers
 from benchmarks.peers import EPSILON, STEP, STEPS, Perturb
 from benchmarks.table import THREADS, about, put, row, taking_turns
@@ -87,7 +87,7 @@ def held_still(network: torch.nn.Module, contend: Callable[[], Tensor]) -> Calla
 
 def contenders(model: models.Classifier, data: BiasedImages) -> dict[str, Callable[[], Tensor]]:
     """Who takes turns, by the last part of the row's id; checked by hand before."""
-    images, towards, targets = models.pixels(data.images), 1 - data.bias, data.targets
+    images, towards, targets = models.pixels(data.images), data.other_bias(), data.targets
     network = peers.BiasTask(model).eval()
     attack = Attack(epsilon=EPSILON, step_size=STEP, steps=STEPS, lambda_=1)
     both = replace(attack, lambda_=0.5)
@@ -130,7 +130,7 @@ def beside_bf16(model: models.Classifier, data: BiasedImages) -> dict:
     bf16 = models.small_cnn(precision="bf16")
     bf16.load_state_dict(model.state_dict())
     attack = Attack(epsilon=EPSILON, step_size=STEP, steps=STEPS, lambda_=1)
-    images, towards = models.pixels(data.images[:CHUNK]), 1 - data.bias[:CHUNK]
+    images, towards = models.pixels(data.images[:CHUNK]), data.other_bias()[:CHUNK]
     turns = {OURS_ID: partial(attack, model, images, towards), "bf16": partial(attack, bf16, images, towards)}
     for contend in turns.values():
         contend()  # the warm-up
@@ -143,7 +143,7 @@ def main() -> None:
     data = cmnist.training(digits, cmnist.Recipe(n_train=3000, n_validation=500)).to("cpu")
     model, attacked = trained(data), data[:IMAGES].to("cpu")
     turns = contenders(model, attacked)
-    network, towards = peers.BiasTask(model).eval(), 1 - attacked.bias
+    network, towards = peers.BiasTask(model).eval(), attacked.other_bias()
     made = {name: contend() for name, contend in turns.items()}  # the warm-up
     fooled = {name: float((network(x).argmax(1) == towards).float().mean()) for name, x in made.items()}
     rows = [*rows_of(taking_turns(turns, ROUNDS), IMAGES), beside_bf16(model, attacked)]

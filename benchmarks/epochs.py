@@ -25,7 +25,7 @@ from aeda_core import models
 from aeda_core.datasets import cmnist, mnist
 from aeda_core.datasets.base import PROJECT
 from aeda_core.experiments import cmnist as chapter
-from aeda_core.methods import METHODS, EmptyGroup, Original, Plan
+from aeda_core.methods import METHODS, EmptyGroup, Method, Plan
 from aeda_core.runs import RunSpec
 from benchmarks.table import THREADS, about, put, row, taking_turns
 
@@ -49,7 +49,7 @@ def specs(n_train: int = IMAGES, **changes: object) -> dict[str, RunSpec]:
     return {spec.method: spec for spec in chapter.specs(parameters, tuple(METHODS))}
 
 
-def begin(spec: RunSpec, digits: mnist.Digits, first: int | None = None) -> Original:
+def begin(spec: RunSpec, digits: mnist.Digits, first: int | None = None) -> Method:
     """The method of `spec`, about to begin, on its training set or the `first` images of it.
 
     Raises EmptyGroup where the method refuses the data.
@@ -61,7 +61,7 @@ def begin(spec: RunSpec, digits: mnist.Digits, first: int | None = None) -> Orig
     return METHODS[spec.method](model, data[:first].to("cpu"), Plan(**spec.plan), spec.seed, **spec.options)
 
 
-def one_by_one(method: Original) -> Callable[[], object]:
+def one_by_one(method: Method) -> Callable[[], object]:
     """A function that trains `method` for its next epoch."""
     numbers = itertools.count(1)
     return lambda: method.epoch(next(numbers))

@@ -17,7 +17,8 @@ torch.set_num_threads(1)
 settings.register_profile("tests", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("tests")
 
-COLOURS = torch.tensor([[255, 0, 0], [0, 0, 255]], dtype=torch.uint8)
+COLOURS = torch.tensor([[255, 0, 0], [0, 0, 255], [0, 255, 0]], dtype=torch.uint8)
+COLOUR_NAMES = ("red", "blue", "green")
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +66,7 @@ def digits():
 
 
 def draw_biased(sizes):
-    """Images 12×12, a noisy bar at the top, middle or bottom on one of two backgrounds, in `sizes` (T, B)."""
+    """Images 12×12, a noisy bar at the top, middle or bottom on one of two or three backgrounds, in `sizes` (T, B)."""
     generator = torch.Generator().manual_seed(0)
     targets = torch.cat([torch.full((n,), t) for t, row in enumerate(sizes) for n in row])
     bias = torch.cat([torch.full((n,), b) for row in sizes for b, n in enumerate(row)])
@@ -79,7 +80,7 @@ def draw_biased(sizes):
         bias[order],
         identities=torch.arange(len(images)),
         target_names=("top", "middle", "bottom"),
-        bias_names=("red", "blue"),
+        bias_names=COLOUR_NAMES[: len(sizes[0])],
     )
 
 
@@ -87,6 +88,12 @@ def draw_biased(sizes):
 def biased_images():
     """60 images of 3 classes × 2 bias values; uneven groups, none of them empty."""
     return draw_biased([[14, 6], [5, 15], [12, 8]])
+
+
+@pytest.fixture(scope="session")
+def three_colours():
+    """72 images of 3 classes × 3 bias values, most of a class on a colour of its own; no group is empty."""
+    return draw_biased([[16, 4, 4], [3, 17, 4], [5, 4, 15]])
 
 
 @pytest.fixture(scope="session")

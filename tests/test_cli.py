@@ -35,7 +35,9 @@ def test_a_mistake_is_a_sentence(words, sentence):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(("chapter", "wanted"), [("celeba", "CelebA"), ("cmnist", "the original MNIST")])
+@pytest.mark.parametrize(
+    ("chapter", "wanted"), [("celeba", "CelebA's 9,000 listed people"), ("cmnist", "the original MNIST")]
+)
 def test_the_papers_protocol_refuses_a_stand_in_and_writes_nothing(chapter, wanted):
     folders = [DATA / "runs" / "paper", DATA / "runs" / "own", DATA / "avatars"]
     before = [sorted(folder.rglob("*")) for folder in folders]
@@ -70,3 +72,10 @@ def test_a_chapter_that_fails_keeps_others_from_being_begun(monkeypatch, tmp_pat
     with pytest.raises(Problem, match="it does not work"):
         cli._execute_all({str(number): {} for number in range(100)}, tmp_path)
     assert len(begun) < 50
+
+
+def test_outside_a_checkout_the_books_commands_say_so():
+    code = "from aeda_core import cli; cli.IN_CHECKOUT = False; cli.main()"
+    done = subprocess.run([sys.executable, "-c", code, "check"], cwd=PROJECT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Problem: `aeda check` works on the book's chapters" in done.stderr and "checkout" in done.stderr

@@ -8,8 +8,9 @@ from torch import nn
 
 from aeda_core.errors import Problem
 from aeda_core.methods import METHODS, Plan, cyclegan
-from aeda_core.methods.cyclegan import CycleGAN, Generator, Settings, Translation, discriminator
+from aeda_core.methods.cyclegan import CycleGAN, Generator, Translation, discriminator
 from aeda_core.models import pixels, target_loss
+from aeda_core.profiles import ParameterError
 
 QUICK = {"gan_epochs": 1, "gan_width": 4, "gan_blocks": 1}
 PLAN = Plan(epochs=3, batch_size=16, learning_rate=1e-2)
@@ -31,7 +32,7 @@ def translation(biased_images):
 
     def make(seed=0, **settings):
         domains = list(biased_images.images[:30].split([10, 20]))
-        return Translation(Settings(**QUICK | settings), domains, "fp32", seed)
+        return Translation(CycleGAN.Options(**QUICK | settings), domains, "fp32", seed)
 
     return make
 
@@ -261,12 +262,12 @@ class TestRefusals:
             start(dataclasses.replace(biased_images, images=biased_images.images[:, :, :7]))
 
     def test_a_loss_that_weighs_less_than_nothing(self, start, refused):
-        with refused(ValueError, "gan_identity is -1"):
+        with refused(ParameterError, "gan_identity is -1"):
             start(gan_identity=-1)
 
     @pytest.mark.parametrize("name", ["gan_epochs", "gan_batch_size", "gan_width", "gan_blocks"])
     def test_an_option_below_1(self, start, refused, name):
-        with refused(ValueError, f"{name} is 0"):
+        with refused(ParameterError, f"{name} is 0"):
             start(**{name: 0})
 
 

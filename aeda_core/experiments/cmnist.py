@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 
-from aeda_core import runs
 from aeda_core.datasets import cmnist, mnist
+from aeda_core.datasets.cmnist import CMNIST
 from aeda_core.experiments import common
 from aeda_core.profiles import Parameters
-from aeda_core.runs import RunRecord, RunSpec
+from aeda_core.runs import RunSpec
 
 METHODS = (
     "original",
@@ -90,80 +91,50 @@ class CMNISTParameters(Parameters):
     batch_size: int = Field(64, ge=1, description="originals in a batch")
     learning_rate: float = Field(1e-3, gt=0, description="of f and h_t")
     precision: Literal["auto", "bf16", "fp32"] = Field("fp32", description="auto: bf16 where it is faster here")
-    norm: Literal["linf", "l2"] = Field("linf", description="what ε bounds: linf or l2")
-    epsilon: float = Field(0.3, ge=0, description="ε, the radius of the attack, in [0, 1] pixel units")
-    step_size: float = Field(0.12, gt=0, description="length of a step of the attack, in the same units")
-    steps: int = Field(5, ge=1, description="steps of the attack")
+    norm: Literal["linf", "l2"] = common.option("aeda_robust", "norm")
+    epsilon: float = common.option("aeda_robust", "epsilon")
+    step_size: float = common.option("aeda_robust", "step_size")
+    steps: int = common.option("aeda_robust", "steps")
     warm_steps: int = Field(1, ge=1, description="steps of aeda_robust_warm, from its earlier examples")
-    lambda_: float = Field(0.98, ge=0, le=1, description="λ of Eq. (3); 1 attacks the bias task alone, Eq. (2)")
-    start: int = Field(0, ge=0, description="epochs on the originals alone before the first attack")
-    bias_epochs: int = Field(1, ge=1, description="passes of h_b over what was just trained on")
-    bias_learning_rate: float = Field(1e-3, gt=0, description="of h_b")
-    source_epochs: int = Field(10, ge=1, description="training of the classifier that aeda_pre attacks")
-    gan_epochs: int = Field(4, ge=1, description="training of the CycleGAN")
-    gan_batch_size: int = Field(16, ge=1, description="images of each bias value in a batch of the CycleGAN")
-    gan_identity: float = Field(5.0, ge=0, description="weight of its identity loss")
-    gan_residual: bool = Field(False, description="whether its generators add to their input")
-    gan_width: int = Field(16, ge=1, description="channels of its generators")
-    gan_blocks: int = Field(4, ge=1, description="residual blocks of its generators")
-    strength: float = Field(1.0, ge=0, description="of the reversed gradient of adversarial debiasing")
+    lambda_: float = common.option("aeda_robust", "lambda_")
+    start: int = common.option("aeda_robust", "start")
+    bias_epochs: int = common.option("aeda_robust", "bias_epochs")
+    bias_learning_rate: float = common.option("aeda_robust", "bias_learning_rate")
+    source_epochs: int = common.option("aeda_pre", "source_epochs")
+    gan_epochs: int = common.option("cyclegan", "gan_epochs")
+    gan_batch_size: int = common.option("cyclegan", "gan_batch_size")
+    gan_identity: float = common.option("cyclegan", "gan_identity")
+    gan_residual: bool = common.option("cyclegan", "gan_residual")
+    gan_width: int = common.option("cyclegan", "gan_width")
+    gan_blocks: int = common.option("cyclegan", "gan_blocks")
+    strength: float = common.option("adversarial_debiasing", "strength")
     adversary_rate: float = Field(1e-3, gt=0, description="learning rate of adversarial debiasing")
     adversary_hidden: int = Field(256, ge=0, description="hidden units of its bias head; 0: linear")
 
 
 def specs(p: CMNISTParameters, methods: tuple[str, ...] = METHODS) -> list[RunSpec]:
     """One run for each seed and method; a spec holds only what decides its own method's result."""
-    attack = {"norm": p.norm, "epsilon": p.epsilon, "step_size": p.step_size, "steps": p.steps, "lambda_": p.lambda_}
-    online = {
-        **attack,
-        "start": p.start,
-        "bias_epochs": p.bias_epochs,
-        "bias_learning_rate": p.bias_learning_rate,
-    }
-    options: dict[str, dict[str, Any]] = {
-        "adversarial_debiasing": {"strength": p.strength},
-        "cyclegan": {name: value for name, value in p if name.startswith("gan_")},
-        "aeda_pre": {**attack, "source_epochs": p.source_epochs},
-        # examples that are made only once must be made against something that has learned
-        "aeda_once": {**online, "start": max(1, p.start)},
-        "aeda_online": online,
-        "aeda_robust": online,
-        "aeda_robust_per_batch": {**online, "refresh": 1},
-        "aeda_robust_warm": {**online, "steps": p.warm_steps},
-    }
-    rates = {"adversarial_debiasing": p.adversary_rate}
-    models = {"adversarial_debiasing": {"bias_hidden": p.adversary_hidden}}
     data = {
         "name": "cmnist",
-        "fingerprint": common.digits(p),
+        "fingerprint": common.fingerprint(p, CMNIST),
         "n_train": p.n_train,
         "n_validation": p.n_validation,
         "correlation": p.correlation,
         "size": p.size,
     }
+    shared = {
+        "data": data,
+        "model": {"precision": common.precision(p.precision, {})},
+        "plan": {"epochs": p.epochs, "batch_size": p.batch_size, "learning_rate": p.learning_rate},
+    }
+    own = {"oracle": {"data": {"correlation": 0.5}}, "aeda_robust_warm": {"options": {"steps": p.warm_steps}}}
     return [
-        RunSpec(
-            experiment="cmnist",
-            profile=p.profile if p.live else "paper",
-            method=method,
-            data={**data, "correlation": 0.5} if method == "oracle" else data,
-            model={"precision": common.precision(p.precision, {}), **models.get(method, {})},
-            plan={
-                "epochs": p.epochs,
-                "batch_size": p.batch_size,
-                "learning_rate": rates.get(method, p.learning_rate),
-            },
-            options=options.get(method, {}),
-            seed=seed,
+        common.spec(
+            p, "cmnist", method, seed, shared, *common.compared(method, p, CMNISTParameters), own.get(method, {})
         )
         for seed in range(p.seeds)
         for method in methods
     ]
-
-
-def records(p: CMNISTParameters) -> list[RunRecord]:
-    """The chapter's records: looked up, and where `p` is live trained if they are missing."""
-    return runs.run_all(specs(p), live=p.live, data_root=p.data_root)
 
 
 def tuning(p: CMNISTParameters) -> list[RunSpec]:
@@ -179,14 +150,14 @@ def tuning(p: CMNISTParameters) -> list[RunSpec]:
     ]
 
 
-def recorded() -> list[RunRecord]:
-    """The committed records of the full protocol, whatever a chapter's own profile."""
-    return records(CMNISTParameters.load("recorded"))
+records = partial(common.records, specs)
+"""The chapter's records: looked up, and where its parameters are live trained if they are missing."""
 
+recorded = partial(common.recorded, specs, CMNISTParameters)
+"""The committed records of the full protocol, whatever a chapter's own profile."""
 
-def tuned() -> list[RunRecord]:
-    """The committed records of `tuning`."""
-    return runs.run_all(tuning(CMNISTParameters.load("recorded")), live=False)
+tuned = partial(common.recorded, tuning, CMNISTParameters)
+"""The committed records of `tuning`."""
 
 
 def examples(p: CMNISTParameters) -> tuple[cmnist.BiasedImages, cmnist.BiasedImages, str]:

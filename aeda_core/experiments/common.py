@@ -5,16 +5,76 @@ from __future__ import annotations
 import functools
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 import torch
 
-from aeda_core import models, provenance
-from aeda_core.datasets import DataError, celeba, mnist
+from aeda_core import models, provenance, runs
+from aeda_core.datasets import DataError, DataSet
 from aeda_core.datasets.base import DATA
+from aeda_core.methods import named
 from aeda_core.profiles import Parameters
-from aeda_core.runs import write_atomically
+from aeda_core.runs import RunRecord, RunSpec, write_atomically
+
+Parts = Mapping[str, Mapping[str, Any]]
+"""Values by their name, by the part of a RunSpec that they stand in: `data`, `model`, `plan` or `options`."""
+
+
+def option(method: str, name: str, **changes: Any) -> Any:
+    """The field of a chapter's parameter that is the option `name` of `method`: type, range, description, default.
+
+    changes: `default` or `description`, where the chapter has another one
+    """
+    field = copy(named(method).Options.model_fields[name])
+    for attribute, value in changes.items():
+        setattr(field, attribute, value)
+    return field
+
+
+def options(method: str, p: Parameters, chapter: type[Parameters]) -> dict[str, Any]:
+    """The options of `method` that are parameters of `chapter`, with their values in `p`."""
+    return {name: getattr(p, name) for name in named(method).Options.model_fields if name in chapter.model_fields}
+
+
+def spec(p: Parameters, experiment: str, method: str, seed: int, *parts: Parts) -> RunSpec:
+    """The run of `method` with this seed, with the values of all `parts`; where they say different things, with those
+    of the last."""
+    names = ("data", "model", "plan", "options")
+    given = {name: {k: v for part in parts for k, v in part.get(name, {}).items()} for name in names}
+    return RunSpec(experiment=experiment, profile=p.profile if p.live else "paper", method=method, seed=seed, **given)
+
+
+def compared(method: str, p: Parameters, chapter: type[Parameters]) -> list[Parts]:
+    """What `method` has of its own wherever methods are compared: its options, and what differs from them."""
+    differs: dict[str, Parts] = {
+        # a learning rate of its own, and a bias head that can keep up with f
+        "adversarial_debiasing": {
+            "plan": {"learning_rate": p.adversary_rate},
+            "model": {"bias_hidden": p.adversary_hidden},
+        },
+        # examples that are made only once must be made against something that has learned
+        "aeda_once": {"options": {"start": max(1, p.start)}},
+        "aeda_robust_per_batch": {"options": {"refresh": 1}},
+    }
+    return [{"options": options(method, p, chapter)}, differs.get(method, {})]
+
+
+def records(specs: Callable[..., list[RunSpec]], p: Parameters, *selection: Any) -> list[RunRecord]:
+    """The records of `specs(p, *selection)`: looked up, and where `p` is live trained if they are missing."""
+    return runs.run_all(specs(p, *selection), live=p.live, data_root=p.data_root)
+
+
+def recorded(specs: Callable[..., list[RunSpec]], chapter: type[Parameters]) -> list[RunRecord]:
+    """The committed records of `specs` by the full protocol, whatever a chapter's own profile."""
+    return records(specs, chapter.load("recorded"))
+
+
+def by_data(found: list[RunRecord]) -> tuple[list[RunRecord], list[RunRecord]]:
+    """The records on faces, and those on digits."""
+    return tuple([record for record in found if record.spec.data["name"] == name] for name in ("celeba", "cmnist"))
+
 
 PAYS = 1.2
 """How many times as fast a network has to train in bf16 for `auto` to take it."""
@@ -70,29 +130,21 @@ def _seconds(network: str, in_precision: str, device: torch.device, steps: int =
     return min(taken[1:])
 
 
-def digits(p: Parameters) -> str:
-    """The fingerprint of the digits that runs of `p` are about. Raises DataError if `paper` would get a stand-in."""
+def fingerprint(p: Parameters, data: type[DataSet], **recipe: Any) -> str:
+    """The fingerprint of the data that runs of `p` are about, whatever the `recipe`, which says how it is to be read.
+    Raises DataError if `paper` would get a stand-in."""
     if not p.live:
-        return mnist.MNIST_FINGERPRINT  # asking for committed records does not take having the data
-    found = mnist.load(p.data_root)
-    _only_real(p, found.fingerprint == mnist.MNIST_FINGERPRINT, "the original MNIST", found.source)
+        return data.fingerprint  # asking for committed records does not take having the data
+    if p.profile == "paper" and data.only_stand_in(p.data_root):
+        raise _not_real(data, f"only {data.stand_in}")  # and before they are made
+    found = data.read(p.data_root, data.Recipe(**recipe))
+    if p.profile == "paper" and found.fingerprint != data.fingerprint:
+        raise _not_real(data, found.source)
     return found.fingerprint
 
 
-def faces(p: Parameters, size: int) -> str:
-    """The same of faces of `size`×`size` pixels."""
-    if not p.live:
-        return celeba.CELEBA_FINGERPRINT
-    if p.profile == "paper" and celeba.folder(p.data_root) is None:
-        _only_real(p, False, "CelebA", "only drawn avatars")  # and before they are drawn
-    found = celeba.load(p.data_root, size)
-    _only_real(p, found.fingerprint == celeba.CELEBA_FINGERPRINT, "CelebA's 9,000 listed people", found.source)
-    return found.fingerprint
-
-
-def _only_real(p: Parameters, real: bool, wanted: str, found: str) -> None:
-    if p.profile == "paper" and not real:
-        raise DataError(
-            f"profile paper is for {wanted}, and here are {found}; name a folder that has it by --data, data_root or "
-            "AEDA_DATA (see data/README.md), or choose profile laptop, which takes what there is."
-        )
+def _not_real(data: type[DataSet], found: str) -> DataError:
+    return DataError(
+        f"profile paper is for {data.real}, and here are {found}; name a folder that has it by --data, data_root or "
+        "AEDA_DATA (see data/README.md), or choose profile laptop, which takes what there is."
+    )

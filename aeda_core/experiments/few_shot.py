@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -10,15 +11,20 @@ from pydantic import Field
 
 from aeda_core import models, runs
 from aeda_core.datasets import cmnist, mnist
+from aeda_core.datasets.cmnist import CMNIST
 from aeda_core.experiments import common
-from aeda_core.methods import STUDIES, Plan
+from aeda_core.methods import Plan
+from aeda_core.methods.few_shot import FewShot
 from aeda_core.profiles import Parameters
-from aeda_core.runs import RunRecord, RunSpec
+from aeda_core.runs import RunSpec
 
 FEW = (2, 4, 6, 8)
 """The few-shot digits: 2 and 4 on red, 6 and 8 on brown."""
 
-VARIANTS = ("original", "repeated", "few_shot")
+METHOD = {"original": "original", "repeated": "few_shot", "few_shot": "few_shot"}
+"""Of each variant."""
+
+VARIANTS = tuple(METHOD)
 """Original and AEDA_robust are the paper's; `repeated` is ours: the shots as often as there, but no attack."""
 
 TUNING_SEED = 100
@@ -79,60 +85,42 @@ class FewShotParameters(Parameters):
     batch_size: int = Field(64, ge=1, description="originals in a batch")
     learning_rate: float = Field(1e-3, gt=0, description="of f and h_t")
     precision: Literal["auto", "bf16", "fp32"] = Field("fp32", description="auto: bf16 where it is faster here")
-    norm: Literal["linf", "l2"] = Field("linf", description="what ε bounds: linf or l2")
-    epsilon: float = Field(0.3, ge=0, description="ε, the radius of the attack, in [0, 1] pixel units")
-    step_size: float = Field(0.2, gt=0, description="length of a step of the attack, in the same units")
-    steps: int = Field(3, ge=1, description="steps of the attack")
-    lambda_: float = Field(0.98, ge=0, le=1, description="λ of Eq. (3); 1 attacks the bias task alone, Eq. (2)")
-    start: int = Field(1, ge=0, description="epochs before the first attack")
-    bias_epochs: int = Field(1, ge=1, description="passes of h_b over what was just trained on")
-    bias_learning_rate: float = Field(1e-3, gt=0, description="of h_b")
-    copies: int = Field(100, ge=1, description="how often each shot stands in the training set")
-    share: float = Field(0.5, ge=0, le=1, description="of the other digits' images, those attacked towards a few one")
-    robust: bool = Field(True, description="adversarial training of the class head, too")
+    norm: Literal["linf", "l2"] = common.option("few_shot", "norm")
+    epsilon: float = common.option("few_shot", "epsilon")
+    step_size: float = common.option("few_shot", "step_size")
+    steps: int = common.option("few_shot", "steps")
+    lambda_: float = common.option("few_shot", "lambda_")
+    start: int = common.option("few_shot", "start")
+    bias_epochs: int = common.option("few_shot", "bias_epochs")
+    bias_learning_rate: float = common.option("few_shot", "bias_learning_rate")
+    copies: int = common.option("few_shot", "copies")
+    share: float = common.option("few_shot", "share")
+    robust: bool = common.option("few_shot", "robust")
 
 
 def specs(p: FewShotParameters, variants: tuple[str, ...] = VARIANTS) -> list[RunSpec]:
     """One run for each draw and variant."""
-    options = {
-        "few": list(FEW),
-        "copies": p.copies,
-        "share": p.share,
-        "robust": p.robust,
-        "norm": p.norm,
-        "epsilon": p.epsilon,
-        "step_size": p.step_size,
-        "steps": p.steps,
-        "lambda_": p.lambda_,
-        "start": p.start,
-        "bias_epochs": p.bias_epochs,
-        "bias_learning_rate": p.bias_learning_rate,
+    shared = {
+        "data": {
+            "name": "cmnist",
+            "fingerprint": common.fingerprint(p, CMNIST),
+            "n_train": p.n_train,
+            "n_validation": p.n_validation,
+            "size": p.size,
+            "few": list(FEW),
+            "shots": p.shots,
+        },
+        "model": {"precision": common.precision(p.precision, {})},
+        "plan": {"epochs": p.epochs, "batch_size": p.batch_size, "learning_rate": p.learning_rate},
     }
-    # the first attack would come when training is over
-    repeated = {"few": list(FEW), "copies": p.copies, "share": 0.0, "start": p.epochs}
-    epochs = dict.fromkeys(VARIANTS, p.epochs) | {"original": p.original_epochs}
-    given = {"original": {}, "repeated": repeated, "few_shot": options}
-    fingerprint = common.digits(p)
+    own: dict[str, common.Parts] = {
+        "original": {"plan": {"epochs": p.original_epochs}},
+        # the first attack would come when training is over
+        "repeated": {"options": {"few": list(FEW), "copies": p.copies, "share": 0.0, "start": p.epochs}},
+        "few_shot": {"options": {**common.options("few_shot", p, FewShotParameters), "few": list(FEW)}},
+    }
     return [
-        RunSpec(
-            experiment="few_shot",
-            profile=p.profile if p.live else "paper",
-            method="original" if variant == "original" else "few_shot",
-            data={
-                "name": "cmnist",
-                "fingerprint": fingerprint,
-                "n_train": p.n_train,
-                "n_validation": p.n_validation,
-                "size": p.size,
-                "few": list(FEW),
-                "shots": p.shots,
-                "draw": seed,
-            },
-            model={"precision": common.precision(p.precision, {})},
-            plan={"epochs": epochs[variant], "batch_size": p.batch_size, "learning_rate": p.learning_rate},
-            options=given[variant],
-            seed=seed,
-        )
+        common.spec(p, "few_shot", METHOD[variant], seed, shared, {"data": {"draw": seed}}, own[variant])
         for seed in range(p.seeds)
         for variant in variants
     ]
@@ -143,16 +131,6 @@ def variant(spec: RunSpec) -> str:
     if spec.method == "original":
         return "original"
     return "repeated" if spec.options["start"] >= spec.plan["epochs"] else "few_shot"
-
-
-def records(p: FewShotParameters) -> list[RunRecord]:
-    """The chapter's records: looked up, and where `p` is live trained if they are missing."""
-    return runs.run_all(specs(p), live=p.live, data_root=p.data_root)
-
-
-def recorded() -> list[RunRecord]:
-    """The committed records of the full protocol, whatever a chapter's own profile."""
-    return records(FewShotParameters.load("recorded"))
 
 
 def tuning(p: FewShotParameters) -> list[RunSpec]:
@@ -172,9 +150,14 @@ def tuning(p: FewShotParameters) -> list[RunSpec]:
     ]
 
 
-def tuned() -> list[RunRecord]:
-    """The committed records of `tuning`."""
-    return runs.run_all(tuning(FewShotParameters.load("recorded")), live=False)
+records = partial(common.records, specs)
+"""The chapter's records: looked up, and where its parameters are live trained if they are missing."""
+
+recorded = partial(common.recorded, specs, FewShotParameters)
+"""The committed records of the full protocol, whatever a chapter's own profile."""
+
+tuned = partial(common.recorded, tuning, FewShotParameters)
+"""The committed records of `tuning`."""
 
 
 def samples(p: FewShotParameters) -> tuple[dict[str, np.ndarray], str]:
@@ -206,7 +189,7 @@ def _samples(p: FewShotParameters, digits: mnist.Digits) -> tuple[dict[str, np.n
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)
         model = models.build(**spec.model)
-        method = STUDIES[spec.method](model, cmnist.training(digits, recipe), Plan(**spec.plan), 0, **spec.options)
+        method = FewShot(model, cmnist.training(digits, recipe), Plan(**spec.plan), 0, **spec.options)
         for number in range(1, p.epochs + 1):
             method.epoch(number)
     shot = torch.stack([(method.data.targets == digit).nonzero()[0, 0] for digit in FEW])

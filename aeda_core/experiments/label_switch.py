@@ -7,12 +7,14 @@ from typing import Any, ClassVar, Literal
 import torch
 from pydantic import Field
 
-from aeda_core import datasets, models, runs
+from aeda_core import datasets, models
 from aeda_core.attack import Attack
 from aeda_core.datasets import BiasedImages, mnist
+from aeda_core.datasets.celeba import CelebA
+from aeda_core.datasets.cmnist import CMNIST
 from aeda_core.experiments import common
 from aeda_core.methods import Plan
-from aeda_core.methods.aeda import hardening, trained_source
+from aeda_core.methods.source import trained_source, training_attack
 from aeda_core.profiles import ParameterError, Parameters
 from aeda_core.runs import RunRecord, RunSpec
 
@@ -70,12 +72,12 @@ class LabelSwitchParameters(Parameters):
     batch_size: int = Field(64, ge=1, description="originals in a batch")
     learning_rate: float = Field(1e-3, gt=0, description="of f and h_t")
     precision: Literal["auto", "bf16", "fp32"] = Field("fp32", description="auto: bf16 where it is faster here")
-    norm: Literal["linf", "l2"] = Field("linf", description="what ε bounds: linf or l2")
+    norm: Literal["linf", "l2"] = common.option("adversarial_switch", "norm")
     epochs: int = Field(3, ge=1, description="passes over the training images")
-    source_epochs: int = Field(12, ge=1, description="training of the classifier that aeda_pre attacks")
-    epsilon: float = Field(0.2, gt=0, description="ε, the radius of the attack, in [0, 1] pixel units")
-    step_size: float = Field(0.0625, gt=0, description="length of a step of the attack, in the same units")
-    steps: int = Field(8, ge=1, description="steps of the attack")
+    source_epochs: int = common.option("adversarial_switch", "source_epochs", default=12)
+    epsilon: float = common.option("adversarial_switch", "epsilon", default=0.2)
+    step_size: float = common.option("adversarial_switch", "step_size", default=0.0625)
+    steps: int = common.option("adversarial_switch", "steps", default=8)
     radii: tuple[float, ...] = Field((0.0, 0.01, 0.03), description="ε that the sources withstand, rising from 0")
     digits_train: int = Field(3000, ge=1, description="training digits")
     digits_validation: int = Field(1000, ge=1, description="training digits held out")
@@ -98,19 +100,18 @@ def specs(p: LabelSwitchParameters) -> list[RunSpec]:
 
 def records(p: LabelSwitchParameters) -> tuple[list[RunRecord], list[RunRecord]]:
     """The chapter's records on faces and on digits: looked up, and where `p` is live trained if they are missing."""
-    found = runs.run_all(specs(p), live=p.live, data_root=p.data_root)
-    return tuple([r for r in found if r.spec.data["name"] == name] for name in ("celeba", "cmnist"))
+    return common.by_data(common.records(specs, p))
 
 
 def recorded() -> tuple[list[RunRecord], list[RunRecord]]:
     """The committed records of the full protocol, whatever a chapter's own profile."""
-    return records(LabelSwitchParameters.load("recorded"))
+    return common.by_data(common.recorded(specs, LabelSwitchParameters))
 
 
 def _faces(p: LabelSwitchParameters, fold: int) -> list[RunSpec]:
     data = {
         "name": "celeba",
-        "fingerprint": common.faces(p, p.size),
+        "fingerprint": common.fingerprint(p, CelebA, size=p.size),
         "n_persons": p.n_persons,
         "n_validation": p.n_validation,
         "size": p.size,
@@ -118,25 +119,28 @@ def _faces(p: LabelSwitchParameters, fold: int) -> list[RunSpec]:
         "fold": fold,
         "targets": "bias",
     }
-    network = {"name": "vgg16", "size": p.size, "width": p.width}
+    network = {**CelebA.network, "size": p.size, "width": p.width}
     network |= {"precision": common.precision(p.precision, network)}
-    plan = {"epochs": p.epochs, "batch_size": p.batch_size, "learning_rate": p.learning_rate}
-    attack = {"norm": p.norm, "epsilon": p.epsilon, "step_size": p.step_size, "steps": p.steps}
-    return _switches(p, data, network, plan, {**attack, "source_epochs": p.source_epochs}, p.radii, fold)
+    shared = {"data": data, "model": network, "plan": _plan(p, p.epochs)}
+    return _switches(p, shared, common.options("adversarial_switch", p, LabelSwitchParameters), p.radii, fold)
 
 
 def _digits(p: LabelSwitchParameters, seed: int) -> list[RunSpec]:
     data = {
         "name": "cmnist",
-        "fingerprint": common.digits(p),
+        "fingerprint": common.fingerprint(p, CMNIST),
         "n_train": p.digits_train,
         "n_validation": p.digits_validation,
         "correlation": 0.5,
         "targets": "bias",
     }
-    plan = {"epochs": p.digits_epochs, "batch_size": p.batch_size, "learning_rate": p.learning_rate}
-    options = {**_digits_attack(p), "source_epochs": p.digits_epochs}
-    return _switches(p, data, {"precision": common.precision(p.precision, {})}, plan, options, p.digits_radii, seed)
+    model = {"precision": common.precision(p.precision, {})}
+    shared = {"data": data, "model": model, "plan": _plan(p, p.digits_epochs)}
+    return _switches(p, shared, {**_digits_attack(p), "source_epochs": p.digits_epochs}, p.digits_radii, seed)
+
+
+def _plan(p: LabelSwitchParameters, epochs: int) -> dict[str, Any]:
+    return {"epochs": epochs, "batch_size": p.batch_size, "learning_rate": p.learning_rate}
 
 
 def _digits_attack(p: LabelSwitchParameters) -> dict[str, Any]:
@@ -144,28 +148,13 @@ def _digits_attack(p: LabelSwitchParameters) -> dict[str, Any]:
 
 
 def _switches(
-    p: LabelSwitchParameters,
-    data: dict[str, Any],
-    model: dict[str, Any],
-    plan: dict[str, Any],
-    options: dict[str, Any],
-    radii: tuple[float, ...],
-    seed: int,
+    p: LabelSwitchParameters, shared: common.Parts, options: dict[str, Any], radii: tuple[float, ...], seed: int
 ) -> list[RunSpec]:
-    common = {
-        "experiment": "label_switch",
-        "profile": p.profile if p.live else "paper",
-        "data": data,
-        "model": model,
-        "plan": plan,
-        "seed": seed,
-    }
+    """Hard switch, and ADV switch with a source for each radius."""
+    attacks = [{"options": {**options, "source_radius": radius}} for radius in radii]
     return [
-        RunSpec(method="hard_switch", options={}, **common),
-        *(
-            RunSpec(method="adversarial_switch", options={**options, "source_radius": radius}, **common)
-            for radius in radii
-        ),
+        common.spec(p, "label_switch", "hard_switch", seed, shared),
+        *(common.spec(p, "label_switch", "adversarial_switch", seed, shared, attack) for attack in attacks),
     ]
 
 
@@ -186,13 +175,13 @@ def perturbations(p: LabelSwitchParameters) -> tuple[BiasedImages, list[torch.Te
     }
     splits = datasets.build(recipe, root)
     attack = Attack(**_digits_attack(p), lambda_=1.0)
-    plan = Plan(epochs=p.digits_epochs, batch_size=p.batch_size, learning_rate=p.learning_rate)
+    plan = Plan(**_plan(p, p.digits_epochs))
     shown = splits.test[torch.arange(0, len(splits.test), len(splits.test) // SHOWN)[:SHOWN]]
     examples = []
     with torch.random.fork_rng():
         for radius in (0.0, p.digits_radii[-1]):
             torch.manual_seed(0)
-            harder = hardening(attack.norm, radius)
-            source = trained_source(models.build(n_targets=10), splits.training, plan, 0, harder)
-            examples.append(attack.on_uint8(source, shown.images, 1 - shown.bias, shown.targets))
+            withstood = training_attack(attack.norm, radius)
+            source = trained_source(models.build(n_targets=10), splits.training, plan, 0, withstood)
+            examples.append(attack.on_uint8(source, shown.images, shown.other_bias(), shown.targets))
     return shown, examples, splits.source

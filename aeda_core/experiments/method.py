@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from aeda_core import metrics
 from aeda_core.attack import Attack
-from aeda_core.datasets.base import BiasedImages
-from aeda_core.methods import METHODS, Original, Plan
+from aeda_core.datasets.base import BiasedImages, other_values
+from aeda_core.methods import METHODS, Method, Plan
 from aeda_core.models import Classifier, frozen, pixels
 from aeda_core.profiles import Parameters
 
@@ -109,7 +109,7 @@ def drawn(p: MethodParameters, n: int, correlation: float, seed: int) -> BiasedI
     """
     generator = torch.Generator().manual_seed(seed)
     targets = torch.arange(n) % 2
-    bias = torch.where(torch.rand(n, generator=generator) < correlation, targets, 1 - targets)
+    bias = torch.where(torch.rand(n, generator=generator) < correlation, targets, other_values(targets, 2))
     centres = 0.5 + torch.stack([(targets - 0.5) * p.target_gap, (bias - 0.5) * p.bias_gap], dim=1)
     points = centres + p.noise * torch.randn(n, 2, generator=generator)
     images = (points.clamp(0, 1) * 255).round().to(torch.uint8).view(n, 2, 1, 1)
@@ -128,7 +128,7 @@ def _one_thread() -> Iterator[None]:
 
 
 @_one_thread()
-def trained(p: MethodParameters, method: str, seed: int = 0, **options: object) -> Original:
+def trained(p: MethodParameters, method: str, seed: int = 0, **options: object) -> Method:
     """A method of the library after all its epochs on points of the training set; `options` are its own."""
     data = drawn(p, p.n_train, p.correlation, seed)
     with torch.random.fork_rng():
@@ -148,17 +148,17 @@ def online(p: MethodParameters, **changes: object) -> dict[str, object]:
     return {**attack, "start": p.start, "bias_learning_rate": p.learning_rate, **changes}
 
 
-def before(p: MethodParameters) -> Original:
+def before(p: MethodParameters) -> Method:
     """`aeda_online` that never comes to attack: f and h_t as plain training leaves them, with h_b on top by Eq. (5)."""
     return trained(p, "aeda_online", **online(p, start=p.epochs))
 
 
-def after(p: MethodParameters) -> Original:
+def after(p: MethodParameters) -> Method:
     """`aeda_online` with the same points and first weights."""
     return trained(p, "aeda_online", **online(p))
 
 
-def plane(method: Original) -> Plane:
+def plane(method: Method) -> Plane:
     """What `method` was trained on and the decision lines that it came to."""
     examples = method.latest_examples(torch.arange(len(method.data)))
     axis = torch.linspace(0, 1, RESOLUTION)
@@ -175,7 +175,7 @@ def plane(method: Original) -> Plane:
 
 
 @_one_thread()
-def perturbations(p: MethodParameters, method: Original) -> list[Perturbation]:
+def perturbations(p: MethodParameters, method: Method) -> list[Perturbation]:
     """The attack of the library on every training point of `method`, with the way that it takes, at LAMBDAS and p's."""
     lambdas = sorted({*LAMBDAS, p.lambda_})
     attacks = (Attack(p.norm, p.epsilon, p.step_size, p.steps, lambda_) for lambda_ in lambdas)
@@ -187,7 +187,7 @@ def _perturbation(model: Classifier, data: BiasedImages, attack: Attack) -> Pert
     path: list[Tensor] = []
     listening = model.register_forward_pre_hook(lambda _, inputs: path.append(inputs[0].detach()))
     try:
-        x_adv = attack(model, pixels(data.images), 1 - data.bias, data.targets)
+        x_adv = attack(model, pixels(data.images), data.other_bias(), data.targets)
     finally:
         listening.remove()
     with frozen(model), torch.no_grad():

@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from aeda_core import runs
-from aeda_core.experiments import celeba, cmnist
+from aeda_core.experiments import celeba, cmnist, common
 from aeda_core.runs import RunRecord, RunSpec
 
 ONLINE = ("aeda_pre", "aeda_once", "aeda_online", "aeda_robust", "aeda_robust_per_batch")
@@ -69,18 +68,17 @@ def online_specs(p: OnlineParameters) -> list[RunSpec]:
 
 def transfer(p: OnlineParameters) -> tuple[list[RunRecord], list[RunRecord]]:
     """The records of `transfer_specs`: on faces, on digits."""
-    return _by_data(transfer_specs(p), p)
+    return common.by_data(common.records(transfer_specs, p))
 
 
 def online(p: OnlineParameters) -> tuple[list[RunRecord], list[RunRecord]]:
     """The records of `online_specs`: on faces, on digits."""
-    return _by_data(online_specs(p), p)
+    return common.by_data(common.records(online_specs, p))
 
 
 def recorded(specs: Callable[[OnlineParameters], list[RunSpec]]) -> tuple[list[RunRecord], list[RunRecord]]:
     """The committed records of `specs`, whatever a chapter's own profile."""
-    p = OnlineParameters.load("recorded")
-    return _by_data(specs(p), p)
+    return common.by_data(common.recorded(specs, OnlineParameters))
 
 
 def _faces(p: OnlineParameters, methods: tuple[str, ...]) -> list[RunSpec]:
@@ -97,8 +95,3 @@ def _digits(p: OnlineParameters, methods: tuple[str, ...]) -> list[RunSpec]:
 
 def _changed(specs: Iterable[RunSpec], **options: Any) -> list[RunSpec]:
     return [spec.model_copy(update={"options": {**spec.options, **options}}) for spec in specs]
-
-
-def _by_data(specs: list[RunSpec], p: OnlineParameters) -> tuple[list[RunRecord], list[RunRecord]]:
-    records = runs.run_all(specs, live=p.live, data_root=p.data_root)
-    return tuple([r for r in records if r.spec.data["name"] == name] for name in ("celeba", "cmnist"))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from aeda_core import runs
-from aeda_core.experiments import cmnist
+from aeda_core.experiments import cmnist, common
 from aeda_core.runs import RunRecord, RunSpec
 
 
@@ -150,9 +151,8 @@ def tuning(p: SensitivityParameters) -> list[RunSpec]:
     ]
 
 
-def tuned() -> list[RunRecord]:
-    """The committed records of `tuning`."""
-    return runs.run_all(tuning(SensitivityParameters.load("recorded")), live=False)
+tuned = partial(common.recorded, tuning, SensitivityParameters)
+"""The committed records of `tuning`."""
 
 
 def cheaper(p: SensitivityParameters) -> dict[str, list[RunRecord]]:

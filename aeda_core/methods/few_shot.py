@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from aeda_core.datasets.base import BiasedImages
-from aeda_core.methods.aeda import AEDARobust
+from aeda_core.errors import Problem
+from aeda_core.methods.aeda_robust import AEDARobust
 from aeda_core.methods.learner import Plan
 from aeda_core.models import Classifier, bias_loss, frozen, in_chunks, pixels, target_loss
 
@@ -21,37 +21,37 @@ class FewShot(AEDARobust):
     its own on f is to see the few-shot class, h_b is to see the colour that there was. That head learns by Eq. (6), on
     originals and X_inter with their *true* classes, as h_b does on colours (assumption: few-shot-robust).
 
-    few:    the few-shot classes; without any, this is `aeda_robust`
-    copies: how many times each of their images stands in the training set (assumption: few-shot-copies)
-    share:  of the other classes' images, how many are attacked towards a few-shot class, drawn anew with every attack
-    robust: whether the class head learns on X_inter at all, or on originals alone as by Eq. (5)
+    Each image of a few-shot class stands in the training set `copies` times (assumption: few-shot-copies), and with
+    every attack a `share` of the other classes' images is drawn anew to be attacked towards a few-shot class.
+    Without any few-shot class this is `aeda_robust`. With `robust` false the class head learns on originals alone, as
+    by Eq. (5).
     """
 
-    def __init__(
-        self,
-        model: Classifier,
-        data: BiasedImages,
-        plan: Plan,
-        seed: int,
-        few: Sequence[int] = (),
-        copies: int = 1,
-        share: float = 0.5,
-        robust: bool = True,
-        **options: object,
-    ) -> None:
-        if copies < 1 or not 0 <= share <= 1:
-            raise ValueError(f"copies={copies}, share={share}: copies is at least 1 and share lies in [0, 1].")
-        self.few = torch.tensor(few, dtype=torch.long, device=data.targets.device)
-        self.copies, self.share, self.robust = copies, share if few else 0.0, robust
-        if not torch.isin(self.few, data.targets).all():
-            raise ValueError(f"few is {list(few)}; each few-shot class has at least one training image.")
-        if self.share and plan.task_balance:
-            raise ValueError(f"task_balance is {plan.task_balance}; copies and share balance the classes: take 0.")
+    name, label, order, study = "few_shot", "AEDA_robust", 220, True
+
+    class Options(AEDARobust.Options):
+        # what chapter 09 found to suit few shots
+        step_size: float = Field(0.2, gt=0, description="length of a step of the attack, in the same units")
+        steps: int = Field(3, ge=1, description="steps of the attack")
+        start: int = Field(1, ge=0, description="epochs before the first attack")
+        few: tuple[int, ...] = Field((), description="the few-shot classes")
+        copies: int = Field(100, ge=1, description="how often each shot stands in the training set")
+        share: float = Field(
+            0.5, ge=0, le=1, description="of the other digits' images, those attacked towards a few one"
+        )
+        robust: bool = Field(True, description="adversarial training of the class head, too")
+
+    options: Options
+
+    def __init__(self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, **options: object) -> None:
         super().__init__(model, data, plan, seed, **options)
+        self.share = self.options.share if self.options.few else 0.0
+        if self.share and plan.task_balance:
+            raise Problem(f"task_balance is {plan.task_balance}; copies and share balance the classes: take 0.")
+        self.few = torch.tensor(self.options.few, dtype=torch.long, device=data.targets.device)
         self.many = ~torch.isin(self.data.targets, self.few)
-        self.towards = (
-            self.data.targets.clone()
-        )  # the class attacked towards; the image's own where there is no X_inter
+        # the class attacked towards; the image's own where there is no X_inter
+        self.towards = self.data.targets.clone()
         self.inter = self.data.images.clone()
         n_classes, n_bias = len(data.target_names), len(data.bias_names)
         with torch.random.fork_rng():
@@ -64,16 +64,20 @@ class FewShot(AEDARobust):
         rate = self.bias_optimiser.param_groups[0]["lr"]
         self.class_optimiser = torch.optim.AdamW(self.class_head.parameters(), lr=rate)
 
-    def select(self, data: BiasedImages, seed: int) -> BiasedImages:
-        shots = torch.isin(data.targets, self.few).nonzero().flatten()
-        return data[torch.cat([torch.arange(len(data), device=shots.device), shots.repeat(self.copies - 1)])]
+    def select(self, data: BiasedImages) -> BiasedImages:
+        few = torch.tensor(self.options.few, dtype=torch.long, device=data.targets.device)
+        if not torch.isin(few, data.targets).all():
+            raise Problem(f"few is {list(self.options.few)}; each few-shot class has at least one training image.")
+        shots = torch.isin(data.targets, few).nonzero().flatten()
+        repeated = shots.repeat(self.options.copies - 1)
+        return data[torch.cat([torch.arange(len(data), device=shots.device), repeated])]
 
     def loss(self, batch: Tensor) -> Tensor:
         """Eq. (4) over {X_ori, X_adv, X_inter}."""
         if not (self.share and self.has_examples):
             return super().loss(batch)
         made = batch[self.has_inter[batch]]
-        examples = self.oriented(self.examples[batch], batch), self.oriented(self.inter[made], made)
+        examples = self.mirror(self.examples[batch], batch), self.mirror(self.inter[made], made)
         labels = torch.cat([self.data.targets[batch].repeat(2), self.towards[made]])
         features = self.model.features(pixels(torch.cat([self.images(batch), *examples])))
         return target_loss(self.model.target_head(features), labels)
@@ -95,7 +99,7 @@ class FewShot(AEDARobust):
         if len(made := index[drawn]):
             images, bias = self.images(made), self.data.bias[made]
             attacked = self.attack.on_uint8(self.exchanged, images, self.towards[made], bias)
-            self.inter[made] = self.oriented(attacked, made)
+            self.inter[made] = self.mirror(attacked, made)
 
     def latest_examples(self, index: Tensor) -> None:
         """None: r(m) is not asked here."""
@@ -107,8 +111,8 @@ class FewShot(AEDARobust):
 
     def train_class_head(self, index: Tensor) -> None:
         """Eq. (6) for the class head: over {X_ori, X_inter}, X_inter with its *true* class, f fixed."""
-        made = index[self.has_inter[index]] if self.robust else index[:0]
-        images = torch.cat([self.images(index), self.oriented(self.inter[made], made)])
+        made = index[self.has_inter[index]] if self.options.robust else index[:0]
+        images = torch.cat([self.images(index), self.mirror(self.inter[made], made)])
         targets = self.data.targets[torch.cat([index, made])]
         with frozen(self.model):
             features = in_chunks(self.model.features, images)

@@ -9,56 +9,59 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from aeda_core.attack import Attack
-from aeda_core.datasets.base import BiasedImages
-from aeda_core.methods.aeda import hardening, trained_source
+from aeda_core.datasets.base import BiasedImages, other_values
+from aeda_core.methods.aeda import BiasAttackOptions
+from aeda_core.methods.base import Method
 from aeda_core.methods.learner import Plan
-from aeda_core.methods.original import Original
+from aeda_core.methods.needs import TwoClasses
+from aeda_core.methods.source import SourceOptions, trained_source, training_attack
 from aeda_core.models import Classifier, target_loss
 
 
-class HardSwitch(Original):
+class HardSwitch(Method):
     """`hard_switch`: the originals, each with the label that it does not have."""
 
+    name, label, order, study = "hard_switch", "Hard switch", 200, True
+    needs = (TwoClasses(),)
+
     def target_loss(self, logits: Tensor, batch: Tensor) -> Tensor:
-        return target_loss(logits, 1 - self.data.targets[batch])
+        return target_loss(logits, other_values(self.data.targets[batch], 2))
 
 
 class AdversarialSwitch(HardSwitch):
     """`adversarial_switch`: no originals, but one adversarial example of each, with the label it was attacked towards.
 
-    source_epochs: how long the classifier that is attacked is trained
-    source_radius: ε of that classifier's own adversarial training; 0 trains it on the originals
-    The rest of `options` are those of `attack.Attack`; λ is 1, for there is no second task.
+    The attack is that of Eq. (2), for there is no second task.
     """
 
-    def __init__(
-        self,
-        model: Classifier,
-        data: BiasedImages,
-        plan: Plan,
-        seed: int,
-        source_epochs: int = 10,
-        source_radius: float = 0.0,
-        **options: object,
-    ) -> None:
-        super().__init__(model, data, plan, seed)
-        self.attack = Attack(**{**options, "lambda_": 1.0})
-        self.source_plan = replace(plan, epochs=source_epochs)
-        self.hardening = hardening(self.attack.norm, source_radius)
-        self.seed = seed
+    name, label, order = "adversarial_switch", "ADV switch", 210
+
+    class Options(SourceOptions, BiasAttackOptions):
+        """The attack, and the classifier that is attacked."""
+
+    options: Options
+
+    def __init__(self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, **options: object) -> None:
+        super().__init__(model, data, plan, seed, **options)
         self.examples: Tensor | None = None
 
     def epoch(self, number: int) -> Tensor:
         if self.examples is None:
-            # the task that is trained here is the one whose head a Source is attacked by
-            both = replace(self.data, bias=self.data.targets, bias_names=self.data.target_names)
-            source = trained_source(self.model, both, self.source_plan, self.seed, self.hardening)
-            self.examples = self.attack.on_uint8(source, both.images, 1 - both.bias, both.targets)
+            self.examples = self.attacked_images()
         return super().epoch(number)
 
+    def attacked_images(self) -> Tensor:
+        """An adversarial example of every image, uint8, against a source that is trained for it."""
+        attack = self.options.attack()
+        # the task that is trained here is the one whose head a Source is attacked by
+        both = replace(self.data, bias=self.data.targets, bias_names=self.data.target_names)
+        plan = replace(self.plan, epochs=self.options.source_epochs)
+        withstood = training_attack(attack.norm, self.options.source_radius)
+        source = trained_source(self.model, both, plan, self.seed, withstood)
+        return attack.on_uint8(source, both.images, both.other_bias(), both.targets)
+
     def images(self, index: Tensor) -> Tensor:
-        return self.oriented(self.examples[index], index)
+        return self.mirror(self.examples[index], index)
 
     def state_dict(self) -> dict:
         return super().state_dict() | {"examples": self.examples}

@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how fast to train (assumption: optimiser).
+    """How long and how fast to train (assumption: optimiser). The defaults are the book's settings for C-MNIST.
 
     epochs:        passes over the training originals
     batch_size:    originals in a batch
@@ -27,7 +27,7 @@ class Plan:
     """
 
     epochs: int = 20
-    batch_size: int = 128
+    batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     warmup: float = 0.05

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from aeda_core.datasets.base import BiasedImages
-from aeda_core.methods.original import Original
-from aeda_core.methods.resampling import require_every_group
+from aeda_core.methods.base import Method
+from aeda_core.methods.needs import EveryGroup
 
 
-class Reweighting(Original):
+class Reweighting(Method):
     """`reweighting`: each label weighs P(t) · P(b) / P(t, b), so that target and bias are independent (Sec. 4.1)."""
 
-    def select(self, data: BiasedImages, seed: int) -> BiasedImages:
-        require_every_group("reweighting", data)
-        return data
+    name, label, order = "reweighting", "Reweighting", 30
+    needs = (EveryGroup(),)
 
-    def weigh(self, seed: int) -> Tensor:
+    def weigh(self) -> Tensor:
         sizes = self.data.group_sizes().double()
         p_bias = self.data.bias.bincount(minlength=len(self.data.bias_names)).double() / len(self.data)
         weights = (sizes.sum(1, keepdim=True) * p_bias / sizes).float()

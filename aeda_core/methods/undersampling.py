@@ -6,41 +6,29 @@ import torch
 from torch import Tensor
 
 from aeda_core.datasets.base import BiasedImages
-from aeda_core.errors import Problem
-from aeda_core.methods.original import Original
+from aeda_core.methods.base import Method
+from aeda_core.methods.needs import EveryGroup
 
 
-class EmptyGroup(Problem):
-    """A method that balances the groups of the training set cannot, for one of them is empty."""
-
-
-def require_every_group(method: str, data: BiasedImages) -> None:
-    """Raise EmptyGroup unless every pair of target and bias value has a training image."""
-    if empty := data.empty_groups():
-        raise EmptyGroup(
-            f"{method} balances the groups that the training set has, and {len(empty)} of its "
-            f"{data.group_sizes().numel()} groups are empty, '{empty[0]}' the first; "
-            "use a method that makes new images, such as aeda_robust, or data in which every group occurs."
-        )
-
-
-class Undersampling(Original):
+class Undersampling(Method):
     """`undersampling`: of every target task, as many images of each bias value as of its rarest one (Sec. 4.1).
 
     An image that one attribute drops may be needed for another, so with attributes the dropping is done in the loss: a
     label that is dropped weighs 0, and the others what they weighed before.
     """
 
-    def select(self, data: BiasedImages, seed: int) -> BiasedImages:
-        require_every_group("undersampling", data)
-        return data[self.balanced(data, data.targets, seed)] if data.targets.ndim == 1 else data
+    name, label, order = "undersampling", "Under-sampling", 20
+    needs = (EveryGroup(),)
 
-    def weigh(self, seed: int) -> Tensor | None:
+    def select(self, data: BiasedImages) -> BiasedImages:
+        return data[self.balanced(data, data.targets, self.seed)] if data.targets.ndim == 1 else data
+
+    def weigh(self) -> Tensor | None:
         if self.data.targets.ndim == 1:
-            return super().weigh(seed)
+            return super().weigh()
         kept = torch.zeros_like(self.data.targets)
         for attribute, targets in enumerate(self.data.targets.T):
-            kept[self.balanced(self.data, targets, seed), attribute] = 1
+            kept[self.balanced(self.data, targets, self.seed), attribute] = 1
         return kept * self.task_weights(self.data.group_sizes().sum(1))
 
     @staticmethod

@@ -1,0 +1,37 @@
+"""AEDA with examples that are made beforehand: Sec. 3.2 of the paper."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from aeda_core.methods.aeda import AEDA
+from aeda_core.methods.source import SourceOptions, trained_source, training_attack
+from aeda_core.models import Classifier
+
+
+class AEDAPre(AEDA):
+    """`aeda_pre` (Sec. 3.2): the examples are made once, beforehand, against a classifier of their own.
+
+    With a `source_radius` above 0 that classifier is adversarially trained (Sec. 2.3, "ADV switch (robust)").
+    """
+
+    name, label, order = "aeda_pre", "AEDA_pre", 60
+
+    class Options(SourceOptions, AEDA.Options):
+        """The attack, and the classifier that is attacked."""
+
+    options: Options
+
+    def epoch(self, number: int) -> Tensor:
+        if not self.has_examples:
+            self.renew(self.train_source(), torch.arange(len(self.data), device=self.learner.device))
+        return super().epoch(number)
+
+    def train_source(self) -> Classifier:
+        """The classifier that is attacked, trained on the same images."""
+        plan = replace(self.plan, epochs=self.options.source_epochs)
+        withstood = training_attack(self.attack.norm, self.options.source_radius)
+        return trained_source(self.model, self.data, plan, self.seed, withstood)
