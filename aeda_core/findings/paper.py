@@ -69,3 +69,8 @@ METHOD_LABELS: dict[str, str] = {
     "adversarial_switch_robust_source": "ADV switch (robust)",
 }
 """How a method is called in tables and figures; the order is the one they are listed in, the paper's."""
+
+
+def label(name: str) -> str:
+    """What a method, or a variant of one, is called; its name in plain words where METHOD_LABELS has none."""
+    return METHOD_LABELS.get(name, name.replace("_", " "))
