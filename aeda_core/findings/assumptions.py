@@ -27,9 +27,9 @@ class Assumption(BaseModel):
     chapter: Annotated[str, StringConstraints(pattern=r"^\d\d$")]
 
 
-def load(path: Path = Path(__file__).with_name("assumptions.toml")) -> list[Assumption]:
-    """All of the register. Raises pydantic's ValidationError where an entry lacks something or has something else."""
+def load(path: Path) -> list[Assumption]:
+    """The register in `path`. Raises pydantic's ValidationError where an entry lacks something or has something else."""
     return [Assumption(id=id_, **entry) for id_, entry in tomllib.loads(path.read_text(encoding="utf-8")).items()]
 
 
-REGISTER = load()
+REGISTER = load(Path(__file__).with_name("assumptions.toml"))

@@ -228,6 +228,10 @@ def _growth(rows: Rows) -> list[str]:
     return found
 
 
+def _by_number(rows: Rows) -> list[tuple[str, Row]]:
+    return sorted(rows.items(), key=lambda item: int(item[0]))
+
+
 def _rest(rows: Rows) -> list[str]:
     """What other benchmarks wrote, as it stands."""
     lines = [

@@ -21,12 +21,12 @@ from aeda_core.findings.claims import judged
 from aeda_core.findings.judge import REMARKS, RULE, Claim
 
 SCORECARD = DATA / "scorecard.json"
-HEADLINES = """
-fig2.correlation fig3.hard fig3.adv fig3.robust fig4.decay table1.aeda_robust.bacc table1.aeda_robust.bias
-fig8.consistency table2.aeda_robust.gain table2.aeda_robust.bias_ratio table2.aeda_robust_per_batch.gain
-table2.aeda_robust_per_batch.bias_ratio fig10a.order fig10b.stop fig10c.attributes fig11.stable table3.gain
-table3.accuracy.gain
-""".split()
+HEADLINES = (
+    "fig2.correlation", "fig3.hard", "fig3.adv", "fig3.robust", "fig4.decay", "table1.aeda_robust.bacc",
+    "table1.aeda_robust.bias", "fig8.consistency", "table2.aeda_robust.gain", "table2.aeda_robust.bias_ratio",
+    "table2.aeda_robust_per_batch.gain", "table2.aeda_robust_per_batch.bias_ratio", "fig10a.order", "fig10b.stop",
+    "fig10c.attributes", "fig11.stable", "table3.gain", "table3.accuracy.gain",
+)  # fmt: skip
 """The claims that README and intro show."""
 CHAPTER_OF = {
     **{"Fig. 2": "01_bias_attribution", "Fig. 3": "02_switched_labels"},
