@@ -28,7 +28,7 @@ class Assumption(BaseModel):
 
 
 def load(path: Path) -> list[Assumption]:
-    """The register in `path`. Raises pydantic's ValidationError where an entry lacks something or has something else."""
+    """The register in `path`. Raises pydantic's ValidationError where an entry lacks something or has too much."""
     return [Assumption(id=id_, **entry) for id_, entry in tomllib.loads(path.read_text(encoding="utf-8")).items()]
 
 
