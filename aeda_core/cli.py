@@ -172,9 +172,9 @@ def scorecard(
     check: Annotated[bool, typer.Option(help="change nothing; fail if a committed file would change")] = False,
 ) -> None:
     """Judge the recorded runs against the paper; write data/scorecard.json and the tables in README and intro."""
-    from aeda_core.report import scorecard as ledger
+    from aeda_core.findings import scorecard as card
 
-    stale = ledger.write(check=check)
+    stale = card.write(check=check)
     if check and stale:
         raise Problem(f"{', '.join(stale)} no longer says what the records say; run `make scorecard` and commit.")
     out.print(f"scorecard {'up to date' if check else 'written'}")

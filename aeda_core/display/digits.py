@@ -13,6 +13,7 @@ from torch import Tensor
 from aeda_core.datasets.base import BiasedImages
 from aeda_core.display import captions
 from aeda_core.display.look import BLUE, VERMILLION, Figure, canvas, finished, styled
+from aeda_core.display.plots import BESIDE, picture
 from aeda_core.findings.measures import estimates, frame, number
 from aeda_core.findings.paper import label
 from aeda_core.runs import RunRecord
@@ -32,10 +33,8 @@ def fig7(training: BiasedImages, test: BiasedImages, source: str) -> Figure:
     drawn, axes = canvas(2.5, 3, 1, gridspec_kw={"hspace": 0.06})
     for ax, (name, images) in zip(axes, rows.items(), strict=True):
         strip = _side_by_side(images)
-        ax.imshow(strip, interpolation="none")
-        ax.set_ylabel(name, rotation=0, ha="right", va="center")
-        ax.set(xticks=[], yticks=[])
-        ax.spines[:].set_visible(False)
+        picture(ax, strip)
+        ax.set_ylabel(name, **BESIDE)
     per_digit = strip.shape[1] / 10
     axes[-1].set_xticks([(i + 0.5) * per_digit for i in range(10)], labels=test.target_names, fontweight="bold")
     axes[-1].tick_params(length=0)

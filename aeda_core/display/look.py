@@ -98,9 +98,14 @@ def styled(draw: Callable[..., Any]) -> Callable[..., Any]:
     return drawn
 
 
+def sheet(height: float) -> Canvas:
+    """An empty canvas as wide as the column and `height` inches high."""
+    return Canvas(figsize=(WIDTH, height), layout="constrained")
+
+
 def canvas(height: float, *shape: int, **how: Any) -> tuple[Canvas, Any]:
-    """A canvas as wide as the column and `height` inches high, and what its `subplots` are."""
-    drawn = Canvas(figsize=(WIDTH, height), layout="constrained")
+    """A `sheet` and the panels that its `subplots` are."""
+    drawn = sheet(height)
     return drawn, drawn.subplots(*shape, **how)
 
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure as Canvas
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
+from aeda_core.display import captions
+from aeda_core.display.look import BLUE, INK, VERMILLION, Canvas, Figure, canvas, finished, sheet, styled
+from aeda_core.display.plots import dots, key
+from aeda_core.display.slider import Slider, with_frames
+from aeda_core.display.tables import Prose
 from aeda_core.experiments.method import Outcome, Perturbation, Plane
-from aeda_core.report.look import BLUE, INK, STYLE, VERMILLION, WIDTH, Figure, finished
-from aeda_core.report.paper import METHOD_LABELS
-from aeda_core.report.slider import Slider, with_frames
-from aeda_core.report.tables import Estimate, Prose
+from aeda_core.findings.measures import Estimate
+from aeda_core.findings.paper import label
 
 CLASSES = (BLUE, VERMILLION)
 """Colours of the two target classes, left and right."""
@@ -39,6 +41,7 @@ GROUPS = ((0, 0), (0, 1), (1, 0), (1, 1))
 # --- Fig. 1 -----------------------------------------------------------------------------------------------------------
 
 
+@styled
 def fig1(before: Plane, after: Plane, attacks: Sequence[Perturbation], lambda_: float) -> Figure:
     """Fig. 1 in the plane: a lopsided training set, the attack, and the set that is trained on instead.
 
@@ -47,50 +50,45 @@ def fig1(before: Plane, after: Plane, attacks: Sequence[Perturbation], lambda_: 
     """
     sizes = {group: int(_members(before, *group).sum()) for group in GROUPS}
     balanced = {(t, b): sizes[t, b] + sizes[t, 1 - b] for t, b in GROUPS}
-    with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(WIDTH, 3.1), layout="constrained")
-        first, second, third = canvas.subplots(1, 3, sharex=True, sharey=True)
-        _points(first, before)
-        _line(first, before, "target")
-        _points(second, before, alpha=0.35)
-        _line(second, before, "target", alpha=0.35)
-        _points(second, before, _shown(before), size=5, alpha=1)
-        _ways(second, before, attacks[_position(attacks, lambda_)], _shown(before))
-        _points(third, after)
-        _examples(third, after, after.examples, np.arange(len(after.points)), alpha=0.55)
-        _line(third, after, "target")
-        for ax, title, counts in (
-            (first, "What there is", sizes),
-            (second, "The attack", None),
-            (third, "What is trained on", balanced),
-        ):
-            _frame(ax, title)
-            for (t, b), n in (counts or {}).items():
-                ax.text((0.03, 0.97)[t], (0.03, 0.97)[b], str(n), ha=("left", "right")[t], va=("bottom", "top")[b],
-                        color=CLASSES[t], fontweight="bold", fontsize=11, transform=ax.transAxes)  # fmt: skip
-        first.set_ylabel("bias: low to high")
-        second.set_xlabel("target: left to right")
-        _legend(canvas, ("target",), "outside lower center")
-        few, many = min(sizes.values()), max(sizes.values())
-        in_words = ", ".join(f"{sizes[t, b]} {('left', 'right')[t]} and {('low', 'high')[b]}" for t, b in GROUPS)
-        return finished(
-            canvas,
-            "fig1",
-            alt=f"Three scatter plots. Left: four groups of points, {in_words}, and the target task's decision line. "
-            "Middle: points of the large groups on their way towards the corners of the small ones. Right: originals "
-            f"and examples together, {' or '.join(map(str, dict.fromkeys(balanced.values())))} in each group, and the "
-            "decision line that they lead to.",
-            caption="Attacks balance the distribution (after Fig. 1 of the paper, computed). What decides the class "
-            "runs from left to right, what should not matter from bottom to top; the numbers count a group's points. "
-            f"Left: groups of {few} to {many} points, and the line that plain training draws. Middle: the attack of "
-            "Eq. (3) on a few of them. Right: the points with their examples, counted where these were sent, and the "
-            f"line that AEDA_online draws. {_origin(before)}",
-        )
+    drawn, (first, second, third) = canvas(3.1, 1, 3, sharex=True, sharey=True)
+    _points(first, before)
+    _line(first, before, "target")
+    _points(second, before, alpha=0.35)
+    _line(second, before, "target", alpha=0.35)
+    _points(second, before, _shown(before), size=5, alpha=1)
+    _ways(second, before, attacks[_position(attacks, lambda_)], _shown(before))
+    _points(third, after)
+    _examples(third, after, after.examples, np.arange(len(after.points)), alpha=0.55)
+    _line(third, after, "target")
+    titles = ("What there is", "The attack", "What is trained on")
+    for ax, title, counts in zip((first, second, third), titles, (sizes, {}, balanced), strict=True):
+        _frame(ax, title)
+        for (t, b), n in counts.items():
+            ax.text((0.03, 0.97)[t], (0.03, 0.97)[b], str(n), ha=("left", "right")[t], va=("bottom", "top")[b],
+                    color=CLASSES[t], fontweight="bold", fontsize=11, transform=ax.transAxes)  # fmt: skip
+    first.set_ylabel("bias: low to high")
+    second.set_xlabel("target: left to right")
+    _legend(drawn, ("target",), "outside lower center")
+    in_words = ", ".join(f"{sizes[t, b]} {('left', 'right')[t]} and {('low', 'high')[b]}" for t, b in GROUPS)
+    return finished(
+        drawn,
+        "fig1",
+        f"Three scatter plots. Left: four groups of points, {in_words}, and the target task's decision line. "
+        "Middle: points of the large groups on their way towards the corners of the small ones. Right: originals "
+        f"and examples together, {' or '.join(map(str, dict.fromkeys(balanced.values())))} in each group, and the "
+        "decision line that they lead to.",
+        "Attacks balance the distribution (after Fig. 1 of the paper, computed). What decides the class "
+        "runs from left to right, what should not matter from bottom to top; the numbers count a group's points. "
+        f"Left: groups of {min(sizes.values())} to {max(sizes.values())} points, and the line that plain training "
+        "draws. Middle: the attack of Eq. (3) on a few of them. Right: the points with their examples, counted where "
+        f"these were sent, and the line that AEDA_online draws. {_origin(before)}",
+    )
 
 
 # --- Fig. 5 -----------------------------------------------------------------------------------------------------------
 
 
+@styled
 def fig5(before: Plane, attacks: Sequence[Perturbation], lambda_: float) -> Slider:
     """Fig. 5 in the plane: the attack with λ = 1 beside the attack with any λ, which a slider chooses.
 
@@ -99,50 +97,38 @@ def fig5(before: Plane, attacks: Sequence[Perturbation], lambda_: float) -> Slid
     lambdas = [attack.lambda_ for attack in attacks]
     if lambdas != sorted(lambdas) or lambdas[-1] != 1:
         raise ValueError(f"λ goes through {lambdas}; Fig. 5 needs an ascending λ that ends with 1.")
-    initial = _position(attacks, lambda_)
-    with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(WIDTH, 6.1), layout="constrained")
-        canvas.get_layout_engine().set(h_pad=0.08)
-        panels = canvas.subplot_mosaic([["a", "b"], ["shares", "shares"]], height_ratios=(2.25, 1))
-        shown = _shown(before)
-        for ax in (panels["a"], panels["b"]):
-            _points(ax, before, alpha=0.4)
-            _points(ax, before, shown, size=5, alpha=1)
-            for task in LINES:
-                _line(ax, before, task)
-            _frame(ax, " ")
-            ax.set_xlabel("target: left to right")
-        panels["a"].set_title("(a) λ = 1, Eq. (2): the bias task alone")
-        panels["a"].set_ylabel("bias: low to high")
-        _ways(panels["a"], before, attacks[-1], shown)
-        _shares(panels["shares"], attacks)
-        frames = [_frame_of_slider(panels, before, attack, shown, f"frame:{i}") for i, attack in enumerate(attacks)]
-        _legend(canvas, tuple(LINES), "outside upper center")
-        words = {
-            "alt": "Two scatter plots of the same points with two crossing decision lines, the target task's and the "
-            f"bias task's, and the ways of points under attack. {_says(attacks[-1])} {_says(attacks[initial])} Below, "
-            "curves of the three shares over λ from 0 to 1.",
-            "caption": "The perturbation with λ = 1 and with λ < 1 (after Fig. 5 of the paper, computed). Lines: where "
-            "the two heads of one classifier, trained without attack, change their mind. Filled: training points, "
-            f"{SHOWN} of each large group with the way that I-FGSM takes; hollow: their adversarial examples. Below, "
-            f"over all {len(before.points)} points: the share of examples that the bias head takes for the other bias "
-            "value, that the target head still takes for their own class, and of which both is true. "
-            f"{_origin(before)}",
-        }
-        moving = finished(canvas, "fig5", **words)
-        for artist in (artist for i, artists in enumerate(frames) if i != initial for artist in artists):
-            artist.set_visible(False)
-        still = finished(canvas, "fig5", **words)
-    return Slider(
-        svg=with_frames(moving.svg, initial),
-        png=still.png,
-        alt=still.alt,
-        caption=still.caption,
-        quantity="λ",
-        labels=[f"{value:g}" for value in lambdas],
-        says=[_says(attack) for attack in attacks],
-        initial=initial,
+    initial, shown = _position(attacks, lambda_), _shown(before)
+    drawn = sheet(6.1)
+    drawn.get_layout_engine().set(h_pad=0.08)
+    panels = drawn.subplot_mosaic([["a", "b"], ["shares", "shares"]], height_ratios=(2.25, 1))
+    for ax in (panels["a"], panels["b"]):
+        _points(ax, before, alpha=0.4)
+        _points(ax, before, shown, size=5, alpha=1)
+        for task in LINES:
+            _line(ax, before, task)
+        _frame(ax, " ")
+        ax.set_xlabel("target: left to right")
+    panels["a"].set(title="(a) λ = 1, Eq. (2): the bias task alone", ylabel="bias: low to high")
+    _ways(panels["a"], before, attacks[-1], shown)
+    _shares(panels["shares"], attacks)
+    frames = [_frame_of_slider(panels, before, attack, shown, f"frame:{i}") for i, attack in enumerate(attacks)]
+    _legend(drawn, tuple(LINES), "outside upper center")
+    words = (
+        "Two scatter plots of the same points with two crossing decision lines, the target task's and the "
+        f"bias task's, and the ways of points under attack. {_says(attacks[-1])} {_says(attacks[initial])} Below, "
+        "curves of the three shares over λ from 0 to 1.",
+        "The perturbation with λ = 1 and with λ < 1 (after Fig. 5 of the paper, computed). Lines: where "
+        "the two heads of one classifier, trained without attack, change their mind. Filled: training points, "
+        f"{SHOWN} of each large group with the way that I-FGSM takes; hollow: their adversarial examples. Below, "
+        f"over all {len(before.points)} points: the share of examples that the bias head takes for the other bias "
+        f"value, that the target head still takes for their own class, and of which both is true. {_origin(before)}",
     )
+    moving = finished(drawn, "fig5", *words)
+    for artist in (artist for i, artists in enumerate(frames) if i != initial for artist in artists):
+        artist.set_visible(False)
+    still = finished(drawn, "fig5", *words)
+    labels, says = [f"{value:g}" for value in lambdas], [_says(attack) for attack in attacks]
+    return Slider(with_frames(moving.svg, initial), still.png, *words, "λ", labels, says, initial)
 
 
 def _frame_of_slider(
@@ -164,10 +150,9 @@ def _frame_of_slider(
 def _shares(ax: Axes, attacks: Sequence[Perturbation]) -> None:
     """The three shares over λ; a task's has the stroke of its decision line."""
     x = [attack.lambda_ for attack in attacks]
-    both = [attack.both for attack in attacks]
-    ax.fill_between(x, both, color=BLUE, alpha=0.22, linewidth=0, label="both")
-    for name, task, label in (("flipped", "bias", "bias value changed"), ("kept", "target", "class kept")):
-        ax.plot(x, [getattr(a, name) for a in attacks], color=INK, linestyle=LINES[task], linewidth=1.4, label=label)
+    ax.fill_between(x, [a.both for a in attacks], color=BLUE, alpha=0.22, linewidth=0, label="both")
+    for name, task, words in (("flipped", "bias", "bias value changed"), ("kept", "target", "class kept")):
+        ax.plot(x, [getattr(a, name) for a in attacks], color=INK, linestyle=LINES[task], linewidth=1.4, label=words)
     ax.set(xlim=(-0.01, 1.01), ylim=(0, 1.04), xlabel="λ")
     ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     ax.grid(axis="y")
@@ -197,58 +182,52 @@ def _position(attacks: Sequence[Perturbation], lambda_: float) -> int:
 # --- what came of it --------------------------------------------------------------------------------------------------
 
 
+@styled
 def fig_outcomes(outcomes: Sequence[Outcome], ceiling: float, profile: str) -> Figure:
     """bACC and model bias of every method and λ that was trained in the plane, a dot a seed.
 
     ceiling: the accuracy in percent of the best vertical line; `profile`: which says how many seeds there are
     """
-    runs: dict[str, list[Outcome]] = {}
-    for outcome in outcomes:
-        runs.setdefault(_named(outcome), []).append(outcome)
-    n_seeds = len({outcome.seed for outcome in outcomes})
-    with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(WIDTH, 0.9 + 0.36 * len(runs)), layout="constrained")
-        left, right = canvas.subplots(1, 2, sharey=True)
-        for ax, quantity, label in (
-            (left, "bacc", "bACC (%), higher is better"),
-            (right, "bias", "model bias, lower is better"),
-        ):
-            for y, own in enumerate(runs.values()):
-                values = [getattr(outcome, quantity) for outcome in own]
-                ax.plot(values, [y] * len(values), "o", markersize=5, color=BLUE, alpha=0.6, markeredgewidth=0)
-                ax.plot(np.mean(values), y, "|", markersize=15, color=INK, markeredgewidth=1.8)
-            ax.set_xlabel(label)
-            ax.grid(axis="x")
-            ax.tick_params(axis="y", length=0)
-            ax.spines["left"].set_visible(False)
-        left.axvline(ceiling, color=INK, linestyle=":", linewidth=1)
-        left.set_xlim(min(45, left.get_xlim()[0]), 100.5)
-        right.set_xlim(-0.05, 2.05)
-        left.set_yticks(range(len(runs)), list(runs))
-        left.set_ylim(len(runs) - 0.5, -0.5)
-        words = "; ".join(
-            f"{name}: bACC {Estimate.of(o.bacc for o in own).text(1)} %, "
-            f"bias {Estimate.of(o.bias for o in own).text(2)}"
-            for name, own in runs.items()
-        )
-        return finished(
-            canvas,
-            "plane-outcomes",
-            alt=f"Dot plot of bACC and model bias. {words}.",
-            caption="What training in the plane comes to, tested on points of all four groups alike. Dots: "
-            + (f"{n_seeds} seeds, each with points and first weights of its own; " if n_seeds > 1 else "one seed; ")
-            + f"strokes: the mean; dotted: the best vertical line, {ceiling:.1f} %. The bias lies between 0 and 2, as "
-            f"there are two classes. Profile {profile}; data: drawn points; computed with this page."
-            + (" Profile smoke tests the machinery: its numbers mean nothing." if profile == "smoke" else ""),
-        )
+    data = pd.DataFrame([{"name": _named(each), "bacc": each.bacc, "bias": each.bias} for each in outcomes])
+    names, n_seeds = list(data["name"].unique()), len({outcome.seed for outcome in outcomes})
+    drawn, (left, right) = canvas(0.9 + 0.36 * len(names), 1, 2, sharey=True)
+    mean = {"marker": "|", "markersize": 15, "markeredgewidth": 1.8, "color": INK, "errorbar": None}
+    for ax, quantity, title in (
+        (left, "bacc", "bACC (%), higher is better"),
+        (right, "bias", "model bias, lower is better"),
+    ):
+        single = {"color": BLUE, "size": 5, "alpha": 0.6}
+        dots(ax, data, x=quantity, y="name", order=names, single=single, **mean)
+        ax.set(xlabel=title, ylabel="")
+        ax.grid(axis="x")
+        ax.tick_params(axis="y", length=0)
+        ax.spines["left"].set_visible(False)
+    left.axvline(ceiling, color=INK, linestyle=":", linewidth=1)
+    left.set_xlim(min(45, left.get_xlim()[0]), 100.5)
+    right.set_xlim(-0.05, 2.05)
+    found = {name: data[data["name"] == name] for name in names}
+    words = "; ".join(
+        f"{name}: bACC {Estimate.of(own['bacc']).text(1)} %, bias {Estimate.of(own['bias']).text(2)}"
+        for name, own in found.items()
+    )
+    seeds = f"{n_seeds} seeds, each with points and first weights of its own" if n_seeds > 1 else "one seed"
+    return finished(
+        drawn,
+        "plane-outcomes",
+        f"Dot plot of bACC and model bias. {words}.",
+        f"What training in the plane comes to, tested on points of all four groups alike. Dots: {seeds}; "
+        f"strokes: the mean; dotted: the best vertical line, {ceiling:.1f} %. The bias lies between 0 and 2, as "
+        f"there are two classes. Profile {profile}; data: drawn points; computed with this page."
+        + (captions.SMOKE if profile == "smoke" else ""),
+    )
 
 
 def _named(outcome: Outcome) -> str:
-    label = METHOD_LABELS[outcome.method]
-    return label if outcome.lambda_ is None else f"{label}, λ = {outcome.lambda_:g}"
+    name = label(outcome.method)
+    return name if outcome.lambda_ is None else f"{name}, λ = {outcome.lambda_:g}"
 
 
-# --- drawing ----------------------------------------------------------------------------------------------------------
+# --- the plane --------------------------------------------------------------------------------------------------------
 
 
 def _members(plane: Plane, target: int, bias: int) -> np.ndarray:
@@ -297,16 +276,15 @@ def _frame(ax: Axes, title: str) -> None:
     ax.spines[:].set_alpha(0.35)
 
 
-def _legend(canvas: Canvas, tasks: Sequence[str], place: str) -> None:
+def _legend(drawn: Canvas, tasks: Sequence[str], place: str) -> None:
     """What lines and points are; of a pair of points the first has the low bias value, the second the high one."""
 
-    def pair(**look: object) -> tuple[Line2D, ...]:
-        look = {"color": INK, "linestyle": "none", "markersize": 4.5, **look}
-        return tuple(Line2D([], [], marker=marker, **look) for marker in MARKERS)
+    def pair(**how: object) -> tuple[Line2D, ...]:
+        return tuple(key("", marker=marker, markersize=4.5, **how) for marker in MARKERS)
 
-    handles = [Line2D([], [], color=INK, linestyle=LINES[task]) for task in tasks]
-    canvas.legend(
-        [*handles, pair(markeredgewidth=0), pair(markerfacecolor="none")],
+    decisions = [key("", linestyle=LINES[task], linewidth=1.5) for task in tasks]
+    drawn.legend(
+        [*decisions, pair(markeredgewidth=0), pair(markerfacecolor="none")],
         [*(f"decision line, {task} task" for task in tasks), "training points", "adversarial examples"],
         handler_map={tuple: HandlerTuple(ndivide=None, pad=0.6)}, loc=place, ncols=4, fontsize=8,
     )  # fmt: skip

@@ -38,7 +38,12 @@ SINGLE: dict[str, Any] = {"color": INK, "size": 3.2, "alpha": 0.4}
 
 
 def dots(
-    ax: Axes, data: pd.DataFrame, *, single: Mapping[str, Any] | None = SINGLE, limits: Limits = (None, None), **how: Any
+    ax: Axes,
+    data: pd.DataFrame,
+    *,
+    single: Mapping[str, Any] | None = SINGLE,
+    limits: Limits = (None, None),
+    **how: Any,
 ) -> None:
     """The mean of each category with its 95 % interval, and the single runs.
 
@@ -78,6 +83,17 @@ def _interval(limits: Limits) -> Any:
     return of
 
 
+BESIDE = {"rotation": 0, "ha": "right", "va": "center"}
+"""How a row of pictures is named, on its left."""
+
+
+def picture(ax: Axes, image: np.ndarray, interpolation: str = "none") -> None:
+    """An image (H, W, 3) or (H, W, 4), uint8, and no axes around it."""
+    ax.imshow(image, interpolation=interpolation)
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+
+
 def rules(ax: Axes, n: int) -> None:
     """Faint lines between the `n` rows of a dot plot, which need no ticks."""
     for y in range(n - 1):
@@ -97,7 +113,11 @@ HOLLOW = {"marker": "D", "markersize": 5, "markerfacecolor": "none"}
 
 
 def name_beside(
-    ax: Axes, points: Mapping[str, tuple[float, float]], shift: float, gap: float, arrow: Mapping[str, Any] | None = None
+    ax: Axes,
+    points: Mapping[str, tuple[float, float]],
+    shift: float,
+    gap: float,
+    arrow: Mapping[str, Any] | None = None,
 ) -> None:
     """What methods are called, `shift` to the right of their points, moved apart where they would overlap, each tied to
     its point.
@@ -198,8 +218,8 @@ def fig_accuracy_fairness(records: Sequence[RunRecord]) -> Figure:
         drawn,
         "accuracy-fairness",
         "Scatter plot of model bias and bACC. " + "; ".join(_method_in_words(runs, m) for m in means.index) + ".",
-        "Accuracy and fairness rise together where the points climb to the left. Filled dots: the mean of "
-        f"our runs; small dots: single {captions.unit_of(records)}s; open diamonds: the paper, tied to the same method.",
+        "Accuracy and fairness rise together where the points climb to the left. Filled dots: the mean of our runs; "
+        f"small dots: single {captions.unit_of(records)}s; open diamonds: the paper, tied to the same method.",
         shown,
     )
 
