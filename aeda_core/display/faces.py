@@ -81,7 +81,7 @@ def correlation_in_words(records: Sequence[RunRecord]) -> Prose:
 def gap_table(records: Sequence[RunRecord], n: int = 10) -> Table:
     """The `n` most biased target tasks of Original: accuracies, gap, its floor."""
     shown = of_method(records, "original")
-    data = tasks(shown).dropna()
+    data = tasks(shown).dropna().nlargest(n, "size")
     cells = {
         row.task: {
             "share of women": f"{row.ratio:.0%}",
@@ -91,7 +91,7 @@ def gap_table(records: Sequence[RunRecord], n: int = 10) -> Table:
             "floor": f"{row.floor:.2f}",
             "tested": f"{row.tested:,}",
         }
-        for row in data.nlargest(n, "size").itertuples()
+        for row in data.itertuples()
     }
     return Table(
         rows(cells, "target task"),

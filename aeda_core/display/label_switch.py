@@ -56,7 +56,7 @@ def fig_radius(faces: Records, digits: Records) -> Figure:
     words = []
     for ax, records in zip(panels, (faces, digits), strict=True):
         data = _frame([record for record in records if record.spec.method == "adversarial_switch"])
-        lines(ax, data, "radius", "accuracy", limits=(0, 100), color=VERMILLION, marker="o", markersize=5)
+        lines(ax, data, "radius", "accuracy", limits=(0, 100), color=VERMILLION, marker="o", markersize=6)
         ax.axhline(50, color=INK, alpha=0.4, linewidth=0.8, linestyle=":")
         title = TASKS[records[0].spec.data["name"]]
         ax.set(ylim=(-3, 103), xlabel="radius ε that the source withstands", ylabel="", title=title)

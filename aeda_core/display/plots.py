@@ -31,7 +31,7 @@ LIMITS = {"bacc": (None, 100), "bias": (0, None), "r": (0, 1), "difference": (0,
 NAMES = {"cmnist": "Table 1", "celeba": "Table 2"}
 Limits = tuple[float | None, float | None]
 
-SINGLE: dict[str, Any] = {"color": INK, "size": 3.2, "alpha": 0.4}
+SINGLE: dict[str, Any] = {"color": INK, "size": 3.6, "alpha": 0.4, "zorder": 1.9}
 """How a single run is drawn beside a mean."""
 
 # --- marks ------------------------------------------------------------------------------------------------------------
