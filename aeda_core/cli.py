@@ -39,8 +39,8 @@ Names = Annotated[list[str] | None, typer.Argument(help="chapters, all of them i
 def _require_checkout(context: typer.Context) -> None:
     if not IN_CHECKOUT and context.invoked_subcommand not in ANYWHERE:
         raise Problem(
-            f"`aeda {context.invoked_subcommand}` works on the book's chapters and records, and the package is installed "
-            "without them; run it in a checkout of the project."
+            f"`aeda {context.invoked_subcommand}` works on the book's chapters and records, and the package is "
+            "installed without them; run it in a checkout of the project."
         )
 
 
@@ -184,9 +184,9 @@ def scorecard(
     check: Annotated[bool, typer.Option(help="change nothing; fail if a committed file would change")] = False,
 ) -> None:
     """Judge the recorded runs against the paper; write data/scorecard.json and the tables in README and intro."""
-    from aeda_core.report import scorecard as ledger
+    from aeda_core.findings import scorecard as card
 
-    stale = ledger.write(check=check)
+    stale = card.write(check=check)
     if check and stale:
         raise Problem(f"{', '.join(stale)} no longer says what the records say; run `make scorecard` and commit.")
     out.print(f"scorecard {'up to date' if check else 'written'}")

@@ -3,7 +3,7 @@
 records → pages:    a chapter's outputs and the records that it was executed on leave their digests in the notebook
 code → records:     `data/modules.json` holds a digest of every module that decides results, as it was when the records
                     were made or when a change was last declared to leave them alone
-claims and pages:   `report.scorecard.write(check=True)`
+claims and pages:   `findings.scorecard.write(check=True)`
 runs → records:     `verify` trains a recorded run once more and compares
 """
 
@@ -20,7 +20,7 @@ from aeda_core import datasets, provenance, runs
 from aeda_core.datasets.base import DATA, PROJECT
 from aeda_core.errors import Problem
 from aeda_core.experiments import CHAPTERS, Chapter, common
-from aeda_core.report import scorecard
+from aeda_core.findings import scorecard
 from aeda_core.runs import RunRecord, RunSpec
 
 LOCK = DATA / "modules.json"

@@ -122,6 +122,13 @@ class RunRecord(BaseModel):
     provenance: dict[str, Any]
 
     @property
+    def name(self) -> str:
+        """The method, and whether its attack was stopped (Fig. 10b) or its source was robust (Fig. 4)."""
+        options = self.spec.options
+        variant = "_stopped" if "stop" in options else "_robust_source" if options.get("source_radius") else ""
+        return self.spec.method + variant
+
+    @property
     def counts(self) -> np.ndarray:
         """`confusion` as an int64 array."""
         return np.asarray(self.confusion)

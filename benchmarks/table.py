@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from aeda_core import provenance, runs
-from aeda_core.report.benchmarks import BENCHMARKS
+from aeda_core.findings.benchmarks import BENCHMARKS
 
 THREADS = 2
 """Of every benchmark: what a small machine has."""

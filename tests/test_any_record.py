@@ -20,12 +20,13 @@ from matplotlib.figure import Figure as Canvas
 
 from aeda_core import metrics
 from aeda_core.datasets.celeba import ATTRIBUTES
+from aeda_core.display import captions, digits, faces, look, plots, tables
+from aeda_core.display import few_shot as table3
+from aeda_core.display import label_switch as switch
+from aeda_core.display import sensitivity as varied
 from aeda_core.experiments import celeba, cmnist, few_shot, label_switch, online, sensitivity
-from aeda_core.report import captions, claims, costs, faces, figures, scorecard, tables
-from aeda_core.report import few_shot as table3
-from aeda_core.report import label_switch as switch
-from aeda_core.report import sensitivity as bends
-from aeda_core.report.verdicts import RULE, Claim
+from aeda_core.findings import claims, costs, scorecard
+from aeda_core.findings.judge import RULE, Claim
 from aeda_core.runs import RunRecord, RunSpec
 
 GROUP = 12  # test images
@@ -228,7 +229,7 @@ def strictly():
 
 def words_of(shown: object) -> str:
     """All that a reader can read of it."""
-    if isinstance(shown, figures.Figure):
+    if isinstance(shown, look.Figure):
         return re.sub(r"data:image/png;base64,[^\"]*", "", shown.svg) + shown.alt + shown.caption
     if isinstance(shown, tables.Table):
         return repr(shown) + re.sub("<[^>]*>", " ", shown._repr_html_())
@@ -246,12 +247,12 @@ def holds(kind: type, make, *given) -> None:
     assert found is None, words[max(0, found.start() - 80) : found.end() + 40]
 
 
-def judged(make, *given) -> None:
+def judged(chapter, *records) -> None:
     with strictly():
-        ledger = make(*given)
-        shown = (claims.verdicts(ledger), scorecard.table(ledger), scorecard.counted(ledger))
-    assert len({claim.id for claim in ledger}) == len(ledger) > 0
-    for claim in ledger:
+        found = claims.judged(chapter, *records)
+        shown = (tables.verdicts(found), scorecard.table(found), scorecard.counted(found))
+    assert len({claim.id for claim in found}) == len(found) > 0
+    for claim in found:
         assert isinstance(claim, Claim) and claim.verdict in RULE
         numbers = [v for v in (claim.ours, *(claim.ci95 or ())) if isinstance(v, float)]
         assert np.isfinite(numbers).all()
@@ -269,15 +270,15 @@ class TestDigits:
         for make in (tables.beside_paper, tables.ranking):
             holds(tables.Prose, make, records)
         holds(tables.Table, tables.tuning, records, records[:3])
-        judged(claims.cmnist_claims, records)
+        judged("cmnist", records)
 
     @some(2)
     @given(cases())
     def test_figures(self, case):
         records = case.on_digits()
-        for make in (figures.fig_table, figures.fig8, figures.fig_curves, figures.fig_accuracy_fairness):
-            holds(figures.Figure, make, records)
-        holds(figures.Figure, figures.fig_curves, records, ("r", "difference", "fooled", "bias_head", "loss"))
+        for make in (plots.fig_table, digits.fig8, plots.fig_curves, plots.fig_accuracy_fairness):
+            holds(look.Figure, make, records)
+        holds(look.Figure, plots.fig_curves, records, ("r", "difference", "fooled", "bias_head", "loss"))
 
 
 class TestFaces:
@@ -290,20 +291,20 @@ class TestFaces:
         for make in (tables.beside_paper, tables.ranking, faces.margins, faces.correlation_in_words, faces.together):
             holds(tables.Prose, make, records)
         holds(tables.Table, tables.tuning, records, records[:3])
-        judged(claims.celeba_claims, records)
+        judged("celeba", records)
 
     @some(3)
     @given(cases())
     def test_figures(self, case):
         records = case.on_faces()
-        for make in (figures.fig_table, figures.fig_curves, figures.fig_accuracy_fairness, faces.fig2, faces.fig10c):
-            holds(figures.Figure, make, records)
-        holds(figures.Figure, faces.fig_annotations, dict.fromkeys(ATTRIBUTES, 0.5), records)
+        for make in (plots.fig_table, plots.fig_curves, plots.fig_accuracy_fairness, faces.fig2, faces.fig10c):
+            holds(look.Figure, make, records)
+        holds(look.Figure, faces.fig_annotations, dict.fromkeys(ATTRIBUTES, 0.5), records)
 
 
 @pytest.mark.parametrize(
     ("specs", "make"),
-    [(online.transfer_specs, claims.transfer_claims), (online.online_specs, claims.online_claims)],
+    [(online.transfer_specs, "transfer"), (online.online_specs, "online")],
 )
 class TestOverEpochs:
     @some(25)
@@ -318,8 +319,8 @@ class TestOverEpochs:
     @given(cases())
     def test_figures(self, specs, make, case):
         for records in case.over_epochs(specs):
-            holds(figures.Figure, figures.fig_curves, records, ("r", "bias"))
-            holds(figures.Figure, figures.fig_curves, records, ("r",), ("aeda_once", "aeda_online"))
+            holds(look.Figure, plots.fig_curves, records, ("r", "bias"))
+            holds(look.Figure, plots.fig_curves, records, ("r",), ("aeda_once", "aeda_online"))
 
 
 class TestLabelSwitch:
@@ -327,13 +328,13 @@ class TestLabelSwitch:
     @given(cases())
     def test_table_and_claims(self, case):
         holds(tables.Table, switch.by_source, *case.switched())
-        judged(claims.label_switch_claims, *case.switched())
+        judged("label_switch", *case.switched())
 
     @some(3)
     @given(cases())
     def test_figures(self, case):
         for make in (switch.fig3, switch.fig_radius):
-            holds(figures.Figure, make, *case.switched())
+            holds(look.Figure, make, *case.switched())
 
 
 class TestFewShot:
@@ -344,45 +345,45 @@ class TestFewShot:
         for make in (table3.table3, table3.tuning):
             holds(tables.Table, make, records)
         holds(tables.Prose, table3.gains, records)
-        judged(claims.few_shot_claims, records)
+        judged("few_shot", records)
 
     @some(4)
     @given(cases())
     def test_figure(self, case):
-        holds(figures.Figure, table3.fig_table3, case.few_shots())
+        holds(look.Figure, table3.fig_table3, case.few_shots())
 
 
 class TestSensitivity:
     @some(5)
     @given(cases())
     def test_table(self, case):
-        holds(tables.Table, bends.spans, case.choices())
+        holds(tables.Table, varied.spans, case.choices())
 
     @some(2)
     @given(cases())
     def test_figure(self, case):
-        holds(figures.Figure, bends.fig_choices, case.choices(), ("epsilon", "refresh", "correlation"))
+        holds(look.Figure, varied.fig_choices, case.choices(), ("epsilon", "refresh", "correlation"))
 
 
 @pytest.mark.parametrize(
-    ("make", "sets"),
+    ("chapter", "sets"),
     [
-        (claims.celeba_claims, 1),
-        (claims.cmnist_claims, 1),
-        (claims.few_shot_claims, 1),
-        (claims.label_switch_claims, 2),
-        (claims.transfer_claims, 2),
-        (claims.online_claims, 2),
+        ("celeba", 1),
+        ("cmnist", 1),
+        ("few_shot", 1),
+        ("label_switch", 2),
+        ("transfer", 2),
+        ("online", 2),
     ],
 )
-def test_without_records_nothing_is_judged(make, sets):
-    judged(make, *[[]] * sets)
-    assert {claim.verdict for claim in make(*[[]] * sets)} <= {"not run", "ours"}
+def test_without_records_nothing_is_judged(chapter, sets):
+    judged(chapter, *[[]] * sets)
+    assert {claim.verdict for claim in claims.judged(chapter, *[[]] * sets)} <= {"not run", "ours"}
 
 
 @some(5)
 @given(cases())
 def test_what_runs_cost_and_where_they_come_from(case):
-    for part in (costs._table, costs._ground, captions.details):
+    for part in (costs.table, costs.environments, captions.details):
         with strictly():
             assert not NO_NUMBER.search(re.sub("<[^>]*>", " ", part([*case.on_faces(), *case.on_digits()])))

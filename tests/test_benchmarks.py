@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from aeda_core.datasets.base import PROJECT
-from aeda_core.report import benchmarks, scorecard
+from aeda_core.findings import benchmarks, scorecard
 
 spec = importlib.util.spec_from_file_location("benchmarks_table", PROJECT / "benchmarks" / "table.py")
 table = importlib.util.module_from_spec(spec)

@@ -8,7 +8,8 @@ from made import MADE
 
 from aeda_core import metrics
 from aeda_core.experiments import CHAPTERS, cmnist
-from aeda_core.report import claims, paper, scorecard
+from aeda_core.findings import paper, scorecard
+from aeda_core.findings.claims import judged
 from aeda_core.runs import RUNS, RunRecord, RunSpec, kept
 
 REAL, STAND_IN = "MNIST (60,000 training, 10,000 test)", "stand-in: 5,000 MNIST digits"
@@ -41,7 +42,7 @@ def record(method, seed, own=990, other=100, profile="paper", data=REAL, **chang
 
 
 def verdicts(records):
-    return {claim.id: claim.verdict for claim in claims.cmnist_claims(records)}
+    return {claim.id: claim.verdict for claim in judged("cmnist", records)}
 
 
 def seeds(method, others, **changes):
@@ -122,7 +123,7 @@ def test_ours_never_stands_in_for_the_papers():
 
 
 def test_every_published_number_of_table_1_has_its_claim():
-    ids = {claim.id for claim in claims.cmnist_claims([])}
+    ids = {claim.id for claim in judged("cmnist", [])}
     assert ids >= {f"table1.{method}.{measure}" for method in paper.TABLE1 for measure in ("bacc", "bias")}
 
 

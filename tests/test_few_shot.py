@@ -8,14 +8,15 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 from torch.nn import functional as F
 
 from aeda_core.datasets import DataError, cmnist
+from aeda_core.display import few_shot as shown
 from aeda_core.experiments import few_shot as experiment
 from aeda_core.experiments.few_shot import FEW, FewShotParameters
+from aeda_core.findings import few_shot as measured
+from aeda_core.findings.claims import judged
+from aeda_core.findings.paper import TABLE3
 from aeda_core.methods import METHODS, STUDIES, Plan
 from aeda_core.methods.few_shot import FewShot
 from aeda_core.models import pixels
-from aeda_core.report import claims
-from aeda_core.report import few_shot as report
-from aeda_core.report.paper import TABLE3
 from aeda_core.runs import RunRecord
 
 FEW_SHOT = {"few": FEW, "shots": 4}
@@ -196,10 +197,10 @@ class TestMeasures:
         predicted[predicted >= 8] = 3
         counts = counted(truth, predicted)
         options = {"average": None, "labels": range(10), "zero_division": 0}
-        assert report.precision(counts) == pytest.approx(100 * precision_score(truth, predicted, **options))
-        assert report.accuracy(counts) == pytest.approx(100 * recall_score(truth, predicted, **options))
-        assert report.f1(counts) == pytest.approx(100 * f1_score(truth, predicted, **options))
-        assert report.never_predicted(counts).tolist() == [False] * 8 + [True] * 2
+        assert measured.precision(counts) == pytest.approx(100 * precision_score(truth, predicted, **options))
+        assert measured.accuracy(counts) == pytest.approx(100 * recall_score(truth, predicted, **options))
+        assert measured.f1(counts) == pytest.approx(100 * f1_score(truth, predicted, **options))
+        assert measured.never_predicted(counts).tolist() == [False] * 8 + [True] * 2
 
 
 def made(variant, seed, right, taken):
@@ -235,7 +236,7 @@ def hand_made():
 
 class TestReport:
     def test_table_says_what_the_records_say(self, hand_made):
-        table = report.table3(hand_made)
+        table = shown.table3(hand_made)
         rows = {(name, row[""]): row for name, row in table.data.iterrows()}
         assert rows["Original", "precision"]["digit 2"].startswith("33 [")
         assert rows["AEDA_robust", "precision"]["mean of the four"] == "80 [80, 80]"
@@ -247,44 +248,46 @@ class TestReport:
         assert "<caption>" in table._repr_html_()
 
     def test_gains_are_draw_by_draw(self, hand_made):
-        text = str(report.gains(hand_made))
+        text = str(shown.gains(hand_made))
         assert "**" not in text
         assert "precision: 46.7 [" in text and "more in 3 of 3 draws; the paper 27.1" in text
         assert "accuracy: 50.0 [" in text
 
     def test_claims_are_judged_by_draws(self, hand_made):
-        ledger = {claim.id: claim for claim in claims.few_shot_claims(hand_made)}
+        judgement = {claim.id: claim for claim in judged("few_shot", hand_made)}
         ids = [f"digit{digit}" for digit in FEW] + ["gain"]
-        assert list(ledger) == [f"{table}.{id_}" for table in ("table3", "table3.accuracy") for id_ in ids]
-        gain = ledger["table3.gain"]
+        assert list(judgement) == [f"{table}.{id_}" for table in ("table3", "table3.accuracy") for id_ in ids]
+        gain = judgement["table3.gain"]
         assert (gain.ours, gain.n, gain.paper) == (pytest.approx(46.667, abs=1e-3), 3, 27.11)
-        assert ledger["table3.accuracy.gain"].ours == 50 and ledger["table3.accuracy.gain"].verdict == "reproduced"
-        assert ledger["table3.digit2"].verdict == "exceeded"  # 80 in every draw, and the paper has 69.25
-        assert ledger["table3.accuracy.digit6"].verdict == "reproduced"  # 60 [10, 110] holds 42.5
+        assert (
+            judgement["table3.accuracy.gain"].ours == 50 and judgement["table3.accuracy.gain"].verdict == "reproduced"
+        )
+        assert judgement["table3.digit2"].verdict == "exceeded"  # 80 in every draw, and the paper has 69.25
+        assert judgement["table3.accuracy.digit6"].verdict == "reproduced"  # 60 [10, 110] holds 42.5
 
     def test_claims_can_say_no(self, hand_made):
         """AEDA_robust as Original is, or behind it."""
         for right, gain in ((0, 0), (-10, -10)):
             alike = [made("few_shot", seed, 20 + 10 * seed + right, 10) for seed in range(3)]
             before = [made("original", seed, 20 + 10 * seed, 10) for seed in range(3)]
-            ledger = {claim.id: claim for claim in claims.few_shot_claims(before + alike)}
-            assert ledger["table3.accuracy.gain"].ours == gain
-            assert ledger["table3.accuracy.gain"].verdict == "not reproduced"
-            assert ledger["table3.gain"].verdict == "not reproduced"
+            judgement = {claim.id: claim for claim in judged("few_shot", before + alike)}
+            assert judgement["table3.accuracy.gain"].ours == gain
+            assert judgement["table3.accuracy.gain"].verdict == "not reproduced"
+            assert judgement["table3.gain"].verdict == "not reproduced"
 
     def test_gains_tell_the_attacks_from_the_repetition(self, hand_made):
         """Accuracies of 20 for the repeated shots, and of 40, 60 and 80 with attacks."""
-        text = str(report.gains(hand_made))
+        text = str(shown.gains(hand_made))
         assert "Repeating the shots alone: 10.0 [" in text and "the attacks on top of that: 40.0 [" in text
         alike = [made("few_shot", seed, 20, 5) for seed in range(3)]
-        assert "the attacks on top of that: 0.0 [0.0, 0.0]" in str(report.gains(hand_made[:6] + alike))
+        assert "the attacks on top of that: 0.0 [0.0, 0.0]" in str(shown.gains(hand_made[:6] + alike))
 
     def test_figures_stand_alone(self, hand_made):
-        figure = report.fig_table3(hand_made)
+        figure = shown.fig_table3(hand_made)
         assert "currentColor" in figure.svg and "AEDA_robust: 2: precision 80 %" in figure.alt
         assert "3 seeds a method" in figure.caption
         images = {name: np.zeros((4, 3, 28, 28), np.uint8) for name in ("shot", "intra", "many", "inter")}
-        assert "Digits from drawn." in report.fig_samples(images, "drawn").caption
+        assert "Digits from drawn." in shown.fig_samples(images, "drawn").caption
 
     def test_the_papers_numbers_are_no_shares_of_all_test_digits(self):
         """MNIST's test set holds 1,032 twos, 982 fours and 958 sixes. None of their shares, shown on one background or

@@ -10,8 +10,8 @@ import pytest
 
 from aeda_core import gate, provenance, runs
 from aeda_core.experiments import CHAPTERS, cmnist
+from aeda_core.findings import assumptions, scorecard
 from aeda_core.profiles import Parameters
-from aeda_core.report import assumptions, scorecard
 from aeda_core.runs import RunRecord
 
 
@@ -48,7 +48,7 @@ class TestModules:
         assert set(provenance.modules()) == set(provenance.DECIDING)
         code = {path.name for path in (gate.PROJECT / "aeda_core").iterdir() if not path.name.startswith("__")}
         others = {"cli.py", "errors.py", "experiments", "gate.py", "profiles.py", "provenance.py", "registry.py"}
-        assert code - set(provenance.DECIDING) == others | {"report"}
+        assert code - set(provenance.DECIDING) == others | {"display", "findings"}
 
 
 @pytest.fixture

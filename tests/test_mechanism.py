@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from made import MADE
 
+from aeda_core.display import captions, plots, tables
+from aeda_core.display import label_switch as switch
+from aeda_core.display import sensitivity as varied
 from aeda_core.experiments import label_switch, online, sensitivity
-from aeda_core.report import assumptions, captions, claims, costs, figures
-from aeda_core.report import label_switch as switch
-from aeda_core.report import sensitivity as bends
-from aeda_core.report.verdicts import by_method
+from aeda_core.findings import assumptions, costs
+from aeda_core.findings.claims import judged
+from aeda_core.findings.judge import by_method
 from aeda_core.runs import RunRecord
 
 PROVENANCE = {
@@ -43,7 +45,7 @@ def switched(right):
 class TestLabelSwitch:
     def test_as_in_the_paper(self):
         faces, digits = switched(lambda radius, seed: seed + (4 if radius is None else 50 + 40 * (radius > 0.02)))
-        got = {claim.id: claim for claim in claims.label_switch_claims(faces, digits)}
+        got = {claim.id: claim for claim in judged("label_switch", faces, digits)}
         assert got["fig3.hard"].ours == 5 and got["fig3.hard"].verdict == "reproduced"
         assert got["fig3.robust"].ours == 91 and got["fig3.robust"].verdict == "reproduced"
         assert got["fig3.order.adversarial_switch"].verdict == "reproduced"
@@ -52,14 +54,14 @@ class TestLabelSwitch:
 
     def test_no_effect_is_not_reproduced(self):
         faces, digits = switched(lambda radius, seed: 49 + seed)
-        got = {claim.id: claim.verdict for claim in claims.label_switch_claims(faces, digits)}
+        got = {claim.id: claim.verdict for claim in judged("label_switch", faces, digits)}
         for id_ in ("fig3.hard", "fig3.robust", "fig3.order.adversarial_switch"):
             assert got[id_] == "not reproduced"
 
     def test_figures_stand_alone(self):
         sets = switched(lambda radius, seed: seed + (4 if radius is None else 50))
         for figure in (switch.fig3(*sets), switch.fig_radius(*sets)):
-            assert "currentColor" in figure.svg and "CelebA" in figure.caption and "3 folds of 5" in figure.caption
+            assert "currentColor" in figure.svg and "CelebA" in figure.caption and "3 of 5 folds" in figure.caption
             assert captions.details(figure.records) in figure._repr_mimebundle_()["text/html"]
         assert "Hard switch 5.0 %" in switch.fig3(*sets).alt
         table = switch.by_source(*sets).data
@@ -80,7 +82,7 @@ def courses(specs, end):
     made = []
     for spec in specs(online.OnlineParameters.load("recorded")):
         record = recorded(spec)
-        last = end(captions.name(record), spec.seed)
+        last = end(record.name, spec.seed)
         rows = [
             {
                 "epoch": m + 1,
@@ -104,8 +106,8 @@ def fading(method, seed):
 
 class TestOnline:
     def test_as_in_the_paper(self):
-        transfer = claims.transfer_claims(*courses(online.transfer_specs, fading))
-        interference = claims.online_claims(*courses(online.online_specs, fading))
+        transfer = judged("transfer", *courses(online.transfer_specs, fading))
+        interference = judged("online", *courses(online.online_specs, fading))
         got = {claim.id: claim for claim in (*transfer, *interference)}
         asked = {"fig4.decay", "fig4.decay.robust_source", "fig4.bias_rises", "fig11.stable"} | {
             "fig4.bias_rises.robust_source"
@@ -121,8 +123,8 @@ class TestOnline:
             fades = method not in ("aeda_pre", "aeda_once", "aeda_pre_robust_source") and not method.endswith("stopped")
             return {"r": 0.1 if fades else 0.9, "difference": 0.2 if fades else 1.2, "bias": 2 if fades else 1.5}
 
-        transfer = claims.transfer_claims(*courses(online.transfer_specs, opposite))
-        interference = claims.online_claims(*courses(online.online_specs, opposite))
+        transfer = judged("transfer", *courses(online.transfer_specs, opposite))
+        interference = judged("online", *courses(online.online_specs, opposite))
         got = {claim.id: claim.verdict for claim in (*transfer, *interference)}
         for id_ in ("fig4.decay", "fig4.bias_rises", "fig11.stable", "fig10a.order", "fig10b.stop", "fig10b.stop.r"):
             assert got[id_] == "not reproduced"
@@ -141,15 +143,15 @@ class TestOnline:
 
     def test_curves_of_variants_can_be_told_apart(self):
         faces, _ = courses(online.online_specs, fading)
-        figure = figures.fig_curves(faces, ("r", "bias"), ("aeda_pre", "aeda_robust", "aeda_robust_stopped"))
-        assert "AEDA_robust, stopped" in figure.svg and "3 folds of 5" in figure.caption
+        figure = plots.fig_curves(faces, ("r", "bias"), ("aeda_pre", "aeda_robust", "aeda_robust_stopped"))
+        assert "AEDA_robust, stopped" in figure.svg and "3 of 5 folds" in figure.caption
 
 
 # --- chapter 10 -------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def bent():
+def varied_runs():
     """By choice: records of which the n-th value has 500 + 50 n of 1,000 right on the other background."""
     p = sensitivity.SensitivityParameters.load("recorded")
     made = {}
@@ -184,30 +186,30 @@ class TestSensitivity:
         changed = {"n_train", "n_validation", "epochs", "seeds"}
         assert all(getattr(here, name) == value for name, value in there if name not in changed)
 
-    def test_panels_mark_what_is_ours_and_what_the_papers(self, bent):
-        figure = bends.fig_choices(bent, ("refresh", "norm"))
+    def test_panels_mark_what_is_ours_and_what_the_papers(self, varied_runs):
+        figure = varied.fig_choices(varied_runs, ("refresh", "norm"))
         assert "each epoch: bACC" in figure.alt and "ours is L∞ 0.3" in figure.svg
         assert ">P<" in figure.svg
 
-    def test_spans_put_what_matters_first(self, bent):
-        table = bends.spans(bent)
+    def test_spans_put_what_matters_first(self, varied_runs):
+        table = varied.spans(varied_runs)
         assert table.data.index[0] == "Radius ε (L∞)"  # six values, the most
         assert table.data.iloc[0]["bACC (%): worst"] == "70.0 at 0.05"
         assert table.data.iloc[0]["bACC (%): best"] == "82.5 at 0.5"
 
-    def test_laptop_bends_each_choice_both_ways_and_no_more(self):
+    def test_laptop_varies_each_choice_both_ways_and_no_more(self):
         p = sensitivity.SensitivityParameters.load("laptop", data_root="embedded")
         for choice in sensitivity.CHOICES.values():
             assert len({value for _, value in sensitivity.plan(p, choice)}) <= 3
 
     def test_register_is_a_table_of_all(self):
-        table = assumptions.register()
+        table = tables.register()
         assert len(table.data) == len(assumptions.REGISTER) == len({each.id for each in assumptions.REGISTER})
 
 
 def test_costs_add_up():
     records = [recorded(spec) for spec in label_switch.specs(label_switch.LabelSwitchParameters.load("recorded"))]
-    table = costs._table(records)
+    table = costs.table(records)
     assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["faces"] * 3 + ["digits"] * 3
     counts = [line.split("|")[3].strip() for line in table.splitlines()[2:]]
     assert counts == ["3", "3", "6", "3", "3", "9"]

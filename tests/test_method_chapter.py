@@ -17,13 +17,13 @@ from typer.testing import CliRunner
 from aeda_core import cli
 from aeda_core.attack import Attack
 from aeda_core.datasets.base import PROJECT
+from aeda_core.display import diagram, look
+from aeda_core.display import method as figures
+from aeda_core.display.slider import with_frames
 from aeda_core.experiments import method
 from aeda_core.experiments.method import LAMBDAS, MethodParameters
 from aeda_core.models import frozen, pixels
 from aeda_core.profiles import ParameterError
-from aeda_core.report import diagram
-from aeda_core.report import method as figures
-from aeda_core.report.slider import with_frames
 
 NOTEBOOK = PROJECT / "book" / "04_method.ipynb"
 TEXT = "\n\n".join(cell.source for cell in nbformat.read(NOTEBOOK, 4).cells if cell.cell_type == "markdown")
@@ -341,7 +341,7 @@ def test_diagram_can_be_read_by_who_cannot_see_it():
 def test_diagram_takes_its_ink_from_the_page():
     figure = diagram.fig6()
     colours = set(re.findall(r'(?:fill|stroke)="(#\w+|[a-zA-Z]+)"', figure.svg))
-    assert colours <= {"none", "currentColor", "#fff", *(colour for colour, _, _ in diagram.STEPS.values())}
+    assert colours <= {"none", "currentColor", "#fff", *look.PALETTE}
     assert 'fill="currentColor"' in figure._repr_html_() and "font-family" not in figure._repr_html_()
 
 

@@ -18,8 +18,10 @@ from made import MADE
 from PIL import Image
 
 from aeda_core.datasets.base import BiasedImages
+from aeda_core.display import captions, digits, look, plots, tables
 from aeda_core.experiments import cmnist
-from aeda_core.report import captions, figures, look, paper, tables
+from aeda_core.findings import paper
+from aeda_core.methods import METHODS
 from aeda_core.runs import RunRecord, RunSpec
 
 MNIST = "MNIST (60,000 training, 10,000 test)"
@@ -93,12 +95,12 @@ def every_figure(records: list[RunRecord]) -> dict[str, look.Figure]:
         bias_names=("red", "brown"),
     )
     return {
-        "fig7": figures.fig7(images[:10], images[10:], STAND_IN),
-        "table1": figures.fig_table(records),
-        "fig8": figures.fig8(records),
-        "curves": figures.fig_curves(records),
-        "probes": figures.fig_curves(records, ("r", "difference")),
-        "accuracy-fairness": figures.fig_accuracy_fairness(records),
+        "fig7": digits.fig7(images[:10], images[10:], STAND_IN),
+        "table1": plots.fig_table(records),
+        "fig8": digits.fig8(records),
+        "curves": plots.fig_curves(records),
+        "probes": plots.fig_curves(records, ("r", "difference")),
+        "accuracy-fairness": plots.fig_accuracy_fairness(records),
     }
 
 
@@ -201,9 +203,16 @@ def test_settings_say_once_what_is_shared():
 
 
 def test_every_method_of_the_chapter_has_a_label_and_a_look():
-    assert set(cmnist.METHODS) <= set(paper.METHOD_LABELS)
-    assert set(paper.TABLE1) <= set(paper.METHOD_LABELS)
-    assert set(paper.METHOD_LABELS) == set(look.LOOKS)
+    assert {*cmnist.METHODS, *paper.TABLE1} <= set(METHODS)
+    looks = [tuple(look.look(name).items()) for name in METHODS]
+    assert len(set(looks)) == len(METHODS)
+
+
+def test_a_variant_stands_right_behind_its_method():
+    names = ["oracle", "aeda_once", "aeda_pre_robust_source", "new", "aeda_robust_stopped", "aeda_pre", "aeda_robust"]
+    assert paper.in_order(names) == [
+        "aeda_pre", "aeda_pre_robust_source", "aeda_once", "aeda_robust", "aeda_robust_stopped", "oracle", "new"
+    ]  # fmt: skip
 
 
 # --- captions ---------------------------------------------------------------------------------------------------------
@@ -235,7 +244,7 @@ def test_nothing_can_be_said_about_no_records():
     with pytest.raises(ValueError, match="pass the records"):
         tables.captions.origin([])
     with pytest.raises(ValueError, match="no record of aeda_robust"):
-        figures.fig8([record("original")])
+        digits.fig8([record("original")])
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------
@@ -294,7 +303,7 @@ def test_a_table_is_sound_html_that_names_its_rows_and_columns(records):
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=8), st.floats(0.5, 10))
 def test_labels_keep_their_order_their_distance_and_the_axis(positions, gap):
-    moved = figures._spread(sorted(positions), gap, 0, 100)
+    moved = plots.spread_out(sorted(positions), gap, 0, 100)
     assert all(b - a >= gap * 0.9 for a, b in itertools.pairwise(moved))
     assert moved[0] >= -gap and moved[-1] <= 100 + gap
 
@@ -322,6 +331,6 @@ class TestOrigin:
         records = [record(method, seed) for method in ("original", "aeda_robust") for seed in (0, 1)]
         for shown in (tables.table1(records), tables.last_epoch(records), tables.settings(records)):
             assert '<details class="aeda-origin">' in shown._repr_html_()
-        for shown in (figures.fig_table(records), figures.fig8(records)):
+        for shown in (plots.fig_table(records), digits.fig8(records)):
             assert '<details class="aeda-origin">' in shown._repr_mimebundle_()["text/html"]
         assert captions.details([]) == ""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypedDict
+
+from aeda_core.methods import METHODS, STUDIES
 
 
 class Published(TypedDict):
@@ -48,24 +51,27 @@ TABLE3: dict[str, dict[int, float]] = {
 PUBLISHED = {"cmnist": TABLE1, "celeba": TABLE2}
 """The table of each data set."""
 
-METHOD_LABELS: dict[str, str] = {
-    "original": "Original",
-    "undersampling": "Under-sampling",
-    "reweighting": "Reweighting",
-    "adversarial_debiasing": "Adversarial debiasing",
-    "cyclegan": "CycleGAN",
-    "aeda_pre": "AEDA_pre",
+VARIANTS: dict[str, str] = {
     "aeda_pre_robust_source": "AEDA_pre, robust source",
-    "aeda_once": "AEDA_once",
-    "aeda_online": "AEDA_online",
-    "aeda_robust": "AEDA_robust",
     "aeda_robust_stopped": "AEDA_robust, stopped",
-    "aeda_robust_per_batch": "AEDA_robust, per batch (ours)",
-    "aeda_robust_warm": "AEDA_robust, warm-started (ours)",
     "aeda_robust_per_batch_stopped": "AEDA_robust, per batch, stopped",
-    "oracle": "Oracle (random backgrounds)",
-    "hard_switch": "Hard switch",
-    "adversarial_switch": "ADV switch",
     "adversarial_switch_robust_source": "ADV switch (robust)",
 }
-"""How a method is called in tables and figures; the order is the one they are listed in, the paper's."""
+"""How variants of a method are called that an experiment makes (see `runs.RunRecord.name`)."""
+
+
+def label(name: str) -> str:
+    """What a method, or a variant of one, is called; its name in plain words where nobody has said."""
+    known = METHODS | STUDIES
+    return VARIANTS.get(name) or (known[name].label if name in known else name.replace("_", " "))
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Methods and their variants in the order of tables and figures; a variant comes right after its method."""
+    known = [*METHODS, *STUDIES]
+
+    def place(name: str) -> tuple[int, str]:
+        method = max((other for other in known if name.startswith(other)), key=len, default="")
+        return (known.index(method) if method else len(known), name)
+
+    return sorted(dict.fromkeys(names), key=place)

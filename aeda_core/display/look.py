@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import html
 import io
+import itertools
 import re
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import matplotlib as mpl
 from matplotlib.figure import Figure as Canvas
 
-from aeda_core.report import captions
+from aeda_core.display import captions
+from aeda_core.methods import METHODS, STUDIES
 from aeda_core.runs import RunRecord
 
 INK = "#010203"
@@ -23,27 +28,39 @@ BLUE, VERMILLION, GREEN, PURPLE, OCHRE, GREY = "#0072b2", "#d55e00", "#009e73", 
 PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, OCHRE, GREY)
 """Okabe and Ito's colours as far as they keep a contrast of 3 to white and #121212; ochre is their orange, darker."""
 
-LOOKS: dict[str, dict[str, Any]] = {
-    "original": {"color": INK, "linestyle": "-"},
-    "undersampling": {"color": GREY, "linestyle": ":"},
-    "reweighting": {"color": GREY, "linestyle": "-"},
-    "adversarial_debiasing": {"color": PURPLE, "linestyle": "-"},
-    "cyclegan": {"color": PURPLE, "linestyle": "--"},
-    "aeda_pre": {"color": OCHRE, "linestyle": "-"},
-    "aeda_pre_robust_source": {"color": GREY, "linestyle": "-."},
-    "aeda_once": {"color": OCHRE, "linestyle": "--"},
-    "aeda_online": {"color": BLUE, "linestyle": "-"},
-    "aeda_robust": {"color": VERMILLION, "linestyle": "-"},
-    "aeda_robust_stopped": {"color": VERMILLION, "linestyle": "--"},
-    "aeda_robust_per_batch": {"color": GREEN, "linestyle": "-"},
-    "aeda_robust_per_batch_stopped": {"color": GREEN, "linestyle": "--"},
-    "aeda_robust_warm": {"color": BLUE, "linestyle": "-."},
-    "oracle": {"color": GREY, "linestyle": "--"},
-    "hard_switch": {"color": GREY, "linestyle": "-"},
-    "adversarial_switch": {"color": OCHRE, "linestyle": "-"},
-    "adversarial_switch_robust_source": {"color": VERMILLION, "linestyle": "-"},
+LOOKS: dict[str, tuple[str, str]] = {
+    "original": (INK, "-"),
+    "undersampling": (GREY, ":"),
+    "reweighting": (GREY, "-"),
+    "adversarial_debiasing": (PURPLE, "-"),
+    "cyclegan": (PURPLE, "--"),
+    "aeda_pre": (OCHRE, "-"),
+    "aeda_pre_robust_source": (GREY, "-."),
+    "aeda_once": (OCHRE, "--"),
+    "aeda_online": (BLUE, "-"),
+    "aeda_robust": (VERMILLION, "-"),
+    "aeda_robust_stopped": (VERMILLION, "--"),
+    "aeda_robust_per_batch": (GREEN, "-"),
+    "aeda_robust_per_batch_stopped": (GREEN, "--"),
+    "aeda_robust_warm": (BLUE, "-."),
+    "oracle": (GREY, "--"),
+    "hard_switch": (GREY, "-"),
+    "adversarial_switch": (OCHRE, "-"),
+    "adversarial_switch_robust_source": (VERMILLION, "-"),
 }
-"""A method looks the same in every figure."""
+"""Colour and stroke: a method looks the same in every figure."""
+
+
+def look(name: str) -> dict[str, str]:
+    """How the line of a method, or of a variant of one, is drawn. One that LOOKS lacks has a marker, colour and stroke
+    of its own: by its place in METHODS and STUDIES, or by its name where it is a variant."""
+    if name in LOOKS:
+        return dict(zip(("color", "linestyle"), LOOKS[name], strict=True))
+    free = list(itertools.product("-:", "osD^vPX", PALETTE))
+    new = [method for method in (*METHODS, *STUDIES) if method not in LOOKS]
+    place = new.index(name) if name in new else len(new) + zlib.crc32(name.encode())
+    return dict(zip(("linestyle", "marker", "color"), free[place % len(free)], strict=True))
+
 
 WIDTH = 7.2
 """Inches; a figure fills the column of a page."""
@@ -70,16 +87,48 @@ STYLE: dict[str, Any] = {
 }
 
 
+def styled(draw: Callable[..., Any]) -> Callable[..., Any]:
+    """`draw` in STYLE."""
+
+    @functools.wraps(draw)
+    def drawn(*args: Any, **kwargs: Any) -> Any:
+        with mpl.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def sheet(height: float) -> Canvas:
+    """An empty canvas as wide as the column and `height` inches high."""
+    return Canvas(figsize=(WIDTH, height), layout="constrained")
+
+
+def canvas(height: float, *shape: int, **how: Any) -> tuple[Canvas, Any]:
+    """A `sheet` and the panels that its `subplots` are."""
+    drawn = sheet(height)
+    return drawn, drawn.subplots(*shape, **how)
+
+
 @dataclass(frozen=True)
 class Figure:
     """A picture as SVG and PNG, with the words that stand for it (`alt`) and under it (`caption`), and the runs that
-    it shows (`records`)."""
+    it shows (`records`).
+
+    lead:   the caption up to where the numbers come from
+    origin: where they come from, if there is more to say than `captions.origin` of the records
+    """
 
     svg: str
     png: bytes
     alt: str
-    caption: str
+    lead: str
     records: Sequence[RunRecord] = field(default=(), kw_only=True)
+    origin: str = field(default="", kw_only=True)
+
+    @property
+    def caption(self) -> str:
+        """All of it."""
+        return f"{self.lead} {self.origin or captions.origin(self.records)}" if self.records else self.lead
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         caption = f"<figcaption>{captions.for_html(self.caption)}</figcaption>"
@@ -91,12 +140,14 @@ class Figure:
         }
 
 
-def finished(canvas: Canvas, name: str, *, alt: str, caption: str, records: Sequence[RunRecord] = ()) -> Figure:
-    """What `canvas` shows as a Figure; `name` keeps its ids apart from those of other figures on a page."""
+def finished(
+    drawn: Canvas, name: str, alt: str, lead: str, records: Sequence[RunRecord] = (), origin: str = ""
+) -> Figure:
+    """What a canvas shows as a Figure; `name` keeps its ids apart from those of other figures on a page."""
     svg, png = io.StringIO(), io.BytesIO()
-    canvas.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
-    canvas.savefig(png, format="png", dpi=110, facecolor="white", metadata={"Software": None})
-    return Figure(_for_page(svg.getvalue(), name, alt), png.getvalue(), alt, caption, records=records)
+    drawn.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
+    drawn.savefig(png, format="png", dpi=110, facecolor="white", metadata={"Software": None})
+    return Figure(_for_page(svg.getvalue(), name, alt), png.getvalue(), alt, lead, records=records, origin=origin)
 
 
 def _for_page(svg: str, name: str, alt: str) -> str:

@@ -1,4 +1,4 @@
-"""The scorecard: every claim in one ledger, as data/scorecard.json and as the tables on the pages."""
+"""The scorecard: every claim and its verdict, as data/scorecard.json and as the tables on the pages."""
 
 from __future__ import annotations
 
@@ -16,68 +16,50 @@ from aeda_core import provenance, runs
 from aeda_core.datasets.base import DATA, PROJECT
 from aeda_core.experiments import celeba, cmnist, few_shot, online
 from aeda_core.experiments import label_switch as switch
-from aeda_core.report import benchmarks, claims, costs
-from aeda_core.report.verdicts import REMARKS, RULE, Claim
+from aeda_core.findings import benchmarks, costs
+from aeda_core.findings.claims import judged
+from aeda_core.findings.judge import REMARKS, RULE, Claim
 
 SCORECARD = DATA / "scorecard.json"
 HEADLINES = (
-    "fig2.correlation",
-    "fig3.hard",
-    "fig3.adv",
-    "fig3.robust",
-    "fig4.decay",
-    "table1.aeda_robust.bacc",
-    "table1.aeda_robust.bias",
-    "fig8.consistency",
-    "table2.aeda_robust.gain",
-    "table2.aeda_robust.bias_ratio",
-    "table2.aeda_robust_per_batch.gain",
-    "table2.aeda_robust_per_batch.bias_ratio",
-    "fig10a.order",
-    "fig10b.stop",
-    "fig10c.attributes",
-    "fig11.stable",
-    "table3.gain",
-    "table3.accuracy.gain",
-)
+    "fig2.correlation", "fig3.hard", "fig3.adv", "fig3.robust", "fig4.decay", "table1.aeda_robust.bacc",
+    "table1.aeda_robust.bias", "fig8.consistency", "table2.aeda_robust.gain", "table2.aeda_robust.bias_ratio",
+    "table2.aeda_robust_per_batch.gain", "table2.aeda_robust_per_batch.bias_ratio", "fig10a.order", "fig10b.stop",
+    "fig10c.attributes", "fig11.stable", "table3.gain", "table3.accuracy.gain",
+)  # fmt: skip
 """The claims that README and intro show."""
 CHAPTER_OF = {
-    "Fig. 2": "01_bias_attribution",
-    "Fig. 3": "02_switched_labels",
-    "Fig. 4": "03_transferability",
-    "Fig. 11": "03_transferability",
-    "Table 1": "05_cmnist",
-    "Fig. 8": "05_cmnist",
-    "Table 2": "06_celeba",
-    "Fig. 10(a)": "07_online_attack",
-    "Fig. 10(b)": "07_online_attack",
-    "Fig. 10(c)": "08_accuracy_and_fairness",
-    "Table 3": "09_few_shot",
+    **{"Fig. 2": "01_bias_attribution", "Fig. 3": "02_switched_labels"},
+    **dict.fromkeys(("Fig. 4", "Fig. 11"), "03_transferability"),
+    **dict.fromkeys(("Table 1", "Fig. 8"), "05_cmnist"),
+    **{"Table 2": "06_celeba", "Fig. 10(c)": "08_accuracy_and_fairness", "Table 3": "09_few_shot"},
+    **dict.fromkeys(("Fig. 10(a)", "Fig. 10(b)"), "07_online_attack"),
 }
 """The chapter in book/ that shows what a claim is about."""
 _BEGIN, _END = "<!-- scorecard:begin -->", "<!-- scorecard:end -->"
 
 
-def ledger() -> list[Claim]:
+def everything() -> list[Claim]:
     """Every claim, judged by the committed records."""
-    return [
-        *claims.celeba_claims(celeba.recorded()),
-        *claims.label_switch_claims(*switch.recorded()),
-        *claims.transfer_claims(*online.recorded(online.transfer_specs)),
-        *claims.cmnist_claims(cmnist.recorded()),
-        *claims.online_claims(*online.recorded(online.online_specs)),
-        *claims.few_shot_claims(few_shot.recorded()),
-    ]
+    records = {
+        "celeba": [celeba.recorded()],
+        "label_switch": switch.recorded(),
+        "transfer": online.recorded(online.transfer_specs),
+        "cmnist": [cmnist.recorded()],
+        "online": online.recorded(online.online_specs),
+        "few_shot": [few_shot.recorded()],
+    }
+    return [claim for chapter, own in records.items() for claim in judged(chapter, *own)]
 
 
-def table(ledger: Sequence[Claim]) -> str:
-    """The lines of `ledger` as a Markdown table."""
-    return pd.DataFrame([claims.line(claim) for claim in ledger]).to_markdown(index=False, disable_numparse=True)
+def table(claims: Sequence[Claim]) -> str:
+    """The lines of `claims` as a Markdown table."""
+    return pd.DataFrame([claim.in_words() for claim in claims]).to_markdown(index=False, disable_numparse=True)
 
 
-def counted(ledger: Sequence[Claim]) -> str:
+def counted(claims: Sequence[Claim]) -> str:
     """How many claims got which verdict, in a sentence."""
-    found = Counter(claim.verdict for claim in ledger)
+    found = Counter(claim.verdict for claim in claims)
     ours, claimed = found.pop("ours", 0), sum(found.values())
     parts = [f"{found[verdict]} {verdict}" for verdict in RULE if found[verdict]]
     return (
@@ -85,30 +67,30 @@ def counted(ledger: Sequence[Claim]) -> str:
     )
 
 
-def summary(ledger: Sequence[Claim]) -> str:
+def summary(claims: Sequence[Claim]) -> str:
     """The headline claims and the count of all, for README and intro."""
-    return f"{table([claim for claim in ledger if claim.id in HEADLINES])}\n\n{counted(ledger)}"
+    return f"{table([claim for claim in claims if claim.id in HEADLINES])}\n\n{counted(claims)}"
 
 
-def page(ledger: Sequence[Claim]) -> str:
+def page(claims: Sequence[Claim]) -> str:
     """The scorecard page: the rule, and every claim under the chapter that shows it."""
     meaning = pd.DataFrame({"verdict": [f"**{v}**" for v in RULE], "when": RULE.values()})
-    parts = [counted(ledger), "## The rule", meaning.to_markdown(index=False), *REMARKS]
-    for chapter, own in _by_chapter(ledger).items():
+    parts = [counted(claims), "## The rule", meaning.to_markdown(index=False), *REMARKS]
+    for chapter, own in _by_chapter(claims).items():
         parts += [f"## {{doc}}`{chapter}`", table(own), _shared_origin(own)]
     return "\n\n".join(parts)
 
 
-def _by_chapter(ledger: Sequence[Claim]) -> dict[str, list[Claim]]:
+def _by_chapter(claims: Sequence[Claim]) -> dict[str, list[Claim]]:
     found: dict[str, list[Claim]] = {}
-    for claim in ledger:
+    for claim in claims:
         found.setdefault(CHAPTER_OF[claim.where], []).append(claim)
     return dict(sorted(found.items()))
 
 
-def _shared_origin(ledger: Sequence[Claim]) -> str:
+def _shared_origin(claims: Sequence[Claim]) -> str:
     origins = dict.fromkeys(
-        f"{claim.data}, profile {claim.profile}, trained on {claim.device}" for claim in ledger if claim.n
+        f"{claim.data}, profile {claim.profile}, trained on {claim.device}" for claim in claims if claim.n
     )
     return f"Data: {'; '.join(origins)}." if origins else "No record yet."
 
@@ -117,8 +99,8 @@ PAGES = {
     PROJECT / "README.md": summary,
     PROJECT / "book" / "intro.md": summary,
     PROJECT / "book" / "scorecard.md": page,
-    PROJECT / "book" / "reproducibility.md": lambda ledger: costs.page(),
-    PROJECT / "book" / "benchmarks.md": lambda ledger: benchmarks.page(),
+    PROJECT / "book" / "reproducibility.md": lambda claims: costs.page(),
+    PROJECT / "book" / "benchmarks.md": lambda claims: benchmarks.page(),
 }
 """What is written between the markers of which file."""
 
@@ -128,8 +110,8 @@ def write(check: bool = False) -> list[str]:
 
     check: write nothing. Returns the files that changed, or would change.
     """
-    judged = ledger()
-    lines = [asdict(claim) for claim in judged]
+    claims = everything()
+    lines = [asdict(claim) for claim in claims]
     texts: dict[Path, str] = {}
     before = json.loads(SCORECARD.read_text()) if SCORECARD.exists() else {}
     if before.get("claims") != json.loads(json.dumps(lines)):
@@ -138,7 +120,7 @@ def write(check: bool = False) -> list[str]:
         texts[SCORECARD] = json.dumps(now, indent=1, ensure_ascii=False) + "\n"
     for path, shown in PAGES.items():
         old = path.read_text()
-        block = f"{_BEGIN}\n\n{shown(judged)}\n\n{_END}"
+        block = f"{_BEGIN}\n\n{shown(claims)}\n\n{_END}"
         new, found = re.subn(f"{_BEGIN}.*?{_END}", lambda _, block=block: block, old, flags=re.DOTALL)
         if found != 1:
             raise ValueError(f"'{path}' has {found} places between {_BEGIN} and {_END}; it needs one.")

@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aeda_core.report import captions
-from aeda_core.report.look import BLUE, Figure
+from aeda_core.display import captions
+from aeda_core.display.look import BLUE, Figure
 
 CSS = """
 .aeda-slider:not([hidden]) { display: grid; grid-template-columns: auto 1fr; gap: 0.2rem 1rem; align-items: center; }

@@ -13,6 +13,8 @@ from aeda_core.runs import RunRecord
 STAND_IN = "stand-in: "
 """How the source of a data set that stands in for the real one begins."""
 
+SMOKE = " Profile smoke tests the machinery: its numbers mean nothing."
+
 
 def data_phrase(source: str) -> str:
     """A data source in words, a stand-in named as such."""
@@ -29,15 +31,15 @@ def origin(records: Sequence[RunRecord]) -> str:
     per_method = _seeds(r for r in records if not r.refused) or _seeds(records)
     fewest, most = min(per_method.values()), max(per_method.values())
     unit = unit_of(records)
-    seeds = f"one {unit}" if most == 1 else f"{most} {unit}s" if fewest == most else f"{fewest} to {most} {unit}s"
-    if unit == "fold":
-        seeds += f" of {records[0].spec.data['folds']}"
+    number = "one" if most == 1 else str(most) if fewest == most else f"{fewest} to {most}"
+    folds = records[0].spec.data.get("folds", most)
+    seeds = f"{number} of {folds} folds" if unit == "fold" else f"{number} {unit}{'s' if most > 1 else ''}"
     profiles = _listed(r.spec.profile for r in records)
     sentence = (
         f"Profile {profiles}; data: {_listed(data_phrase(r.provenance['data']) for r in records)}; "
         f"{seeds} a method; trained on {_listed(r.provenance['device'] for r in records)}."
     )
-    return sentence + (" Profile smoke tests the machinery: its numbers mean nothing." if "smoke" in profiles else "")
+    return sentence + (SMOKE if "smoke" in profiles else "")
 
 
 def details(records: Sequence[RunRecord]) -> str:
@@ -48,17 +50,16 @@ def details(records: Sequence[RunRecord]) -> str:
     if not records:
         return ""
     made = sorted(r.provenance["date"][:10] for r in records)
-    spans = dict.fromkeys((made[0], made[-1]))
     fingerprints = _listed(f"{r.spec.data['name']} {r.spec.data['fingerprint'][:12]}" for r in records)
-    cost = sum(r.provenance["cpu_seconds"] for r in records)
-    profiles = _listed(r.spec.profile for r in records)
+    cpu, clock = (sum(r.provenance[name] for r in records) / 60 for name in ("cpu_seconds", "seconds"))
     told = {
-        "runs": f"{len(records)}, profile {profiles}, {_listed(unit_of([r]) for r in records)}s "
-        f"{', '.join(map(str, sorted({r.spec.seed for r in records})))}",
+        "runs": f"{len(records)}, profile {_listed(r.spec.profile for r in records)}, "
+        f"{_listed(unit_of([r]) for r in records)}s {', '.join(map(str, sorted({r.spec.seed for r in records})))}",
         "data": f"{_listed(data_phrase(r.provenance['data']) for r in records)}; fingerprint {fingerprints}",
         "device": _listed(r.provenance["device"] for r in records),
-        "made": f"{' to '.join(spans)}, at commit {_listed(r.provenance['commit'] for r in records)}",
-        "took": f"{cost / 60:.1f} CPU minutes, {sum(r.provenance['seconds'] for r in records) / 60:.1f} by the clock",
+        "made": f"{' to '.join(dict.fromkeys((made[0], made[-1])))}, at commit "
+        f"{_listed(r.provenance['commit'] for r in records)}",
+        "took": f"{cpu:.1f} CPU minutes, {clock:.1f} by the clock",
     }
     rows = "".join(f"<dt>{name}</dt><dd>{for_html(text)}</dd>" for name, text in told.items())
     commands = "<br>".join(f"<code>{text}</code>" for text in dict.fromkeys(map(command, records)))
@@ -91,9 +92,20 @@ def unit_of(records: Sequence[RunRecord]) -> str:
     return "fold" if records and "fold" in records[0].spec.data else "seed"
 
 
+def spread(records: Sequence[RunRecord]) -> str:
+    """What a table's means and brackets are."""
+    several = f"Mean over {unit_of(records)}s [95 % interval]."
+    return several if has_intervals(records) else "A single run, so no interval."
+
+
 def for_html(text: str) -> str:
     """Escaped, and with a number and its % never on two lines."""
     return html.escape(text, quote=False).replace(" %", "\u00a0%")
+
+
+def for_markdown(text: str) -> str:
+    """Escaped as far as what methods are called needs it."""
+    return text.replace("_", r"\_").replace("<", "&lt;")
 
 
 def has_intervals(records: Iterable[RunRecord]) -> bool:
@@ -102,15 +114,7 @@ def has_intervals(records: Iterable[RunRecord]) -> bool:
 
 
 def _seeds(records: Iterable[RunRecord]) -> Counter[str]:
-    runs = {(name(r), r.spec.seed) for r in records}
-    return Counter(method for method, _ in runs)
-
-
-def name(record: RunRecord) -> str:
-    """The method, and whether its attack was stopped (Fig. 10b) or its source was robust (Fig. 4)."""
-    options = record.spec.options
-    variant = "_stopped" if "stop" in options else "_robust_source" if options.get("source_radius") else ""
-    return record.spec.method + variant
+    return Counter(name for name, _ in {(r.name, r.spec.seed) for r in records})
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -1,0 +1,1 @@
+"""What the chapters show: figures and tables of what `findings` computes."""

@@ -1,0 +1,313 @@
+"""What chapters 01, 06 and 08 show of runs on faces: Fig. 2, Fig. 9 and Fig. 10(c)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from aeda_core import metrics
+from aeda_core.datasets.celeba import ATTRIBUTES
+from aeda_core.display import captions
+from aeda_core.display.look import BLUE, GREY, INK, VERMILLION, Figure, canvas, finished, styled
+from aeda_core.display.plots import BESIDE, key, picture
+from aeda_core.display.tables import Prose, Table, rows
+from aeda_core.findings.faces import attributes, before_and_after, correlation, of_method, share_of_bias, spoken, tasks
+from aeda_core.findings.measures import Estimate, spearman
+from aeda_core.findings.paper import label
+from aeda_core.runs import RunRecord
+
+WOMEN, MEN = VERMILLION, BLUE
+"""Who is recognised better."""
+
+# --- chapter 01 -------------------------------------------------------------------------------------------------------
+
+
+@styled
+def fig2(records: Sequence[RunRecord]) -> Figure:
+    """Fig. 2: for each target task the model's bias against the share of women among its training faces."""
+    shown = of_method(records, "original")
+    data = tasks(shown).dropna()
+    looks = {1: ("^", WOMEN, "women recognised better"), -1: ("v", MEN, "men recognised better")}
+    if (data["gap"] == 0).any():
+        looks[0] = ("o", GREY, "both alike")
+    drawn, ax = canvas(4.4)
+    ax.axvline(0.5, color=INK, alpha=0.35, linewidth=0.8, linestyle=":")
+    for row in data.itertuples():
+        marker, colour, _ = looks[np.sign(row.gap)]
+        tip = f"{row.task}: {row.ratio:.0%} women in training; women {row.women:.0%} right, men {row.men:.0%}"
+        ax.plot(row.ratio, row.size, marker, color=colour, markersize=7, alpha=0.9, gid=f"tip:{tip}")
+        ax.plot(row.ratio, row.floor, "_", color=INK, alpha=0.45, markersize=7)
+    ax.set(xlabel="share of women among the training faces of the task", ylabel="bias, |gap| of Eq. (1)")
+    ax.set(xlim=(-0.02, 1.02), ylim=(0, ax.get_ylim()[1] * 1.06))
+    ax.grid(axis="y")
+    _name_points(ax, {row.task: (row.ratio, row.size) for row in data.nlargest(9, "size").itertuples()})
+    keys = [key(name, marker=marker, color=colour, markersize=7) for marker, colour, name in looks.values()]
+    keys.append(key("a fair model", marker="_", alpha=0.45, markersize=7))
+    drawn.legend(handles=keys, loc="outside upper left", ncols=4)
+    words = "; ".join(f"{row.task}: {row.ratio:.0%} women, gap {row.gap:+.2f}" for row in data.itertuples())
+    return finished(
+        drawn,
+        "fig2",
+        f"Scatter plot of {len(data)} target tasks: bias against the share of women in training. {words}.",
+        "Who is seen more often is recognised more often: a triangle up is a task on which women are "
+        "recognised better, a triangle down one on which men are; point at one for its name. Short lines: the gap "
+        "that a fair model would show on as few faces. The folds' test faces are taken together (after Fig. 2 of "
+        "the paper).",
+        shown,
+    )
+
+
+def correlation_in_words(records: Sequence[RunRecord]) -> Prose:
+    """Fig. 2 in numbers: the correlation, and on how many tasks the better recognised are the more frequent."""
+    shown = of_method(records, "original")
+    found, together = Estimate.of([correlation([record]) for record in shown]), correlation(shown)
+    data = tasks(shown).dropna()
+    agree = int(((data["ratio"] - 0.5) * data["gap"] > 0).sum())
+    spread = "mean and 95 % interval over the folds" if np.isfinite(found.low) else "one fold, so no interval"
+    correlations = (
+        "there is none, for one of the two is the same on every task"
+        if np.isnan([found.mean, together]).any()
+        else f"**{found.text(2)}** ({spread}); with the folds' test faces taken together {together:.2f}"
+    )
+    return Prose(
+        f"Spearman's correlation between the share of women and the signed gap: {correlations}. On {agree} of "
+        f"{len(data)} tasks the gender with more training faces is also the one recognised better."
+    )
+
+
+def gap_table(records: Sequence[RunRecord], n: int = 10) -> Table:
+    """The `n` most biased target tasks of Original: accuracies, gap, its floor."""
+    shown = of_method(records, "original")
+    data = tasks(shown).dropna().nlargest(n, "size")
+    cells = {
+        row.task: {
+            "share of women": f"{row.ratio:.0%}",
+            "women right (%)": f"{100 * row.women:.1f}",
+            "men right (%)": f"{100 * row.men:.1f}",
+            "bias": f"{row.size:.2f}",
+            "floor": f"{row.floor:.2f}",
+            "tested": f"{row.tested:,}",
+        }
+        for row in data.itertuples()
+    }
+    return Table(
+        rows(cells, "target task"),
+        f"The {len(data)} target tasks on which Original treats women and men most differently. Share of women: among "
+        "the task's training faces; floor: the gap that a fair model would show; tested: test faces of the gender with "
+        "fewer of them, the folds taken together.",
+        records=shown,
+    )
+
+
+@styled
+def fig_annotations(everyone: Mapping[str, float], records: Sequence[RunRecord]) -> Figure:
+    """The share of women among the people with each attribute: in all of CelebA's annotations and in training.
+
+    everyone: the share for each of the attributes, over all 202,599 annotations
+    """
+    shown = of_method(records, "original")
+    ours = attributes(shown)["ratio"]
+    shares = {spoken(name): everyone[name] for name in sorted(ATTRIBUTES, key=everyone.__getitem__)}
+    drawn, ax = canvas(4.6)
+    for y, (name, share) in enumerate(shares.items()):
+        colour = WOMEN if share > 0.5 else MEN
+        ax.plot([0.5, share], [y, y], color=colour, linewidth=2, alpha=0.55)
+        ax.plot(share, y, "o", color=colour, markersize=6)
+        ax.plot(ours[name], y, "|", color=INK, markersize=10, markeredgewidth=1.4)
+    ax.axvline(0.5, color=INK, alpha=0.35, linewidth=0.8)
+    ax.set_yticks(range(len(shares)), list(shares))
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    ax.set(xlabel="share of women among the faces that have the attribute", xlim=(0, 1))
+    ax.grid(axis="x")
+    keys = [key("all 202,599 annotations", marker="o", color=GREY, linewidth=2)]
+    keys.append(key("the training faces here", marker="|", markersize=10))
+    drawn.legend(handles=keys, loc="outside upper left", ncols=2)
+    words = "; ".join(f"{name}: {share:.0%} of all" for name, share in reversed(shares.items()))
+    return finished(
+        drawn,
+        "annotations",
+        f"Share of women among the faces with each attribute. {words}.",
+        "No attribute is shared out evenly. Dots: the share of women among all annotated images that have "
+        "the attribute; bars: the same among the faces that the classifiers here are trained on, one for each person.",
+        shown,
+    )
+
+
+# --- chapter 06 -------------------------------------------------------------------------------------------------------
+
+
+@styled
+def fig9(averages: Sequence[Mapping[str, Any]], source: str) -> Figure:
+    """Fig. 9 without a face in it that belongs to anybody: mean faces of groups.
+
+    averages: rows with attribute, group (`women` or `men`), present, n and image, uint8 (H, W, 3) or None where too
+              few people would be averaged
+    """
+    names = list(dict.fromkeys(row["attribute"] for row in averages))
+    groups = [(group, present) for group in ("women", "men") for present in (False, True)]
+    cells = {(row["attribute"], row["group"], row["present"]): row for row in averages}
+    drawn, axes = canvas(0.6 + 1.45 * len(groups), len(groups), len(names), squeeze=False)
+    for line, (group, present) in zip(axes, groups, strict=True):
+        for ax, name in zip(line, names, strict=True):
+            cell = cells[name, group, present]
+            few = cell["image"] is None
+            picture(ax, np.zeros((1, 1, 4), np.uint8) if few else cell["image"], "bilinear")
+            ax.set_xlabel(f"n = {cell['n']:,}", fontsize=7.5)
+            if few:
+                ax.text(0, 0, "too few\npeople", ha="center", va="center", style="italic")
+        line[0].set_ylabel(f"{group},\n{'with' if present else 'without'}", **BESIDE)
+    for ax, name in zip(axes[0], names, strict=True):
+        ax.set_title(spoken(name), loc="center")
+    return finished(
+        drawn,
+        "fig9",
+        f"Average faces of women and men without and with {len(names)} attributes: {', '.join(map(spoken, names))}.",
+        "Five of the attributes, each face the mean of everybody in its group, so that no single person is "
+        f"shown (in place of the examples of the paper's Fig. 9). Mean images of {captions.data_phrase(source)}.",
+    )
+
+
+def floors(records: Sequence[RunRecord]) -> Table:
+    """How much of each method's bias is more than chance: fold by fold, and the folds' test faces taken together."""
+    records = [record for record in records if not record.refused]
+    cells = {}
+    for method in dict.fromkeys(record.spec.method for record in records):
+        own = of_method(records, method)
+        counts = np.sum([record.counts for record in own], axis=0)
+        known = metrics.defined(counts)
+        cells[label(method)] = {
+            "bias, mean of folds": f"{np.mean([record.bias for record in own]):.2f}",
+            "floor": f"{np.mean([record.floor for record in own]):.2f}",
+            "bias, folds together": f"{metrics.model_bias(counts, known):.2f}",
+            "its floor": f"{metrics.permutation_floor(counts, known):.2f}",
+            "tasks": str(int(known.sum())),
+        }
+    return Table(
+        rows(cells, "method"),
+        "How much of the bias is more than chance. A sum of absolute gaps is never 0 in small groups: the floor is "
+        "what a fair model would show, right answers dealt out at random within each task. Taking the folds' test "
+        "faces together makes the groups larger and the floor lower; tasks: how many have test faces of both genders.",
+        records=records,
+    )
+
+
+def margins(records: Sequence[RunRecord]) -> Prose:
+    """What every method gains on Original, fold by fold: points of bACC, and its bias as a share of Original's."""
+    original = {record.spec.seed: record for record in of_method(records, "original")}
+    lines = []
+    trained = [record.spec.method for record in records if record.spec.method != "original" and not record.refused]
+    for method in dict.fromkeys(trained):
+        own = [record for record in of_method(records, method) if record.spec.seed in original]
+        gain = Estimate.of([record.bacc - original[record.spec.seed].bacc for record in own])
+        shares = [share_of_bias(record, original[record.spec.seed]) for record in own]
+        name, sign = captions.for_markdown(label(method)), "+" if gain.mean > 0 else ""
+        lines.append(f"* **{name}**: bACC {sign}{gain.text(2)} points, {_shares_in_words(shares)}")
+    return Prose("\n".join(lines))
+
+
+def _shares_in_words(shares: Sequence[float]) -> str:
+    """Of each fold the bias as a share of Original's, in words."""
+    without = int(np.isnan(shares).sum())
+    if without == len(shares):
+        return "and Original has no bias to compare with"
+    folds = f" (without {without} of {len(shares)} folds, in which Original has none)" if without else ""
+    return f"bias {Estimate.of(shares).text(2)} times Original's{folds}"
+
+
+# --- chapter 08 -------------------------------------------------------------------------------------------------------
+
+
+@styled
+def fig10c(records: Sequence[RunRecord], method: str = "aeda_robust") -> Figure:
+    """Fig. 10(c): every attribute's bias and accuracy, an arrow from Original to `method`."""
+    shown = [*of_method(records, "original"), *of_method(records, method)]
+    before, after = before_and_after(*(of_method(shown, name) for name in ("original", method)))
+    looks = {-1: (BLUE, "less bias than before"), 1: (VERMILLION, "more")}
+    if (after["bias"] == before["bias"]).any():
+        looks[0] = (GREY, "as much")
+    drawn, ax = canvas(5.4)
+    words = []
+    for name, x, y in before[["bias", "bacc"]].itertuples():
+        to = after.loc[name, ["bias", "bacc"]]
+        colour, _ = looks[np.sign(to["bias"] - x)]
+        ax.annotate("", to, (x, y), arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 1.4, "shrinkA": 2.5,
+                                                "shrinkB": 0})  # fmt: skip
+        words.append(f"{name}: bias {x:.2f} to {to['bias']:.2f}, bACC {y:.1f} to {to['bacc']:.1f} %")
+        ax.plot(x, y, "o", color=colour, markersize=5, gid=f"tip:{words[-1]}")
+    ax.set(xlabel="bias of the attribute, both tasks together (fairer to the left)", ylabel="bACC (%)")
+    # an arrow whose head lay outside would not be drawn at all
+    low, high = ax.get_ylim()
+    ax.set_xlim(0, max(ax.get_xlim()[1] * 1.14, after["bias"].max()))
+    ax.set_ylim(min(low, after["bacc"].min()), max(high, after["bacc"].max()))
+    ax.grid()
+    _name_points(ax, {name: (x, y) for name, x, y in before[["bias", "bacc"]].itertuples()})
+    keys = [key(name, color=colour, marker="o", linewidth=1.5) for colour, name in looks.values()]
+    drawn.legend(handles=keys, loc="outside upper left", ncols=3)
+    return finished(
+        drawn,
+        "fig10c",
+        f"Arrows from Original to {label(method)} for {len(before)} attributes. {'; '.join(words)}.",
+        f"Every attribute from Original (dot) to {label(method)} (arrowhead): to the left is "
+        "fairer, up is more accurate; point at a dot for its numbers. The folds' test faces are taken together "
+        "(after Fig. 10(c) of the paper).",
+        shown,
+    )
+
+
+def attribute_table(records: Sequence[RunRecord], method: str = "aeda_robust") -> Table:
+    """Fig. 10(c) in numbers: for every attribute bias and bACC of Original and of `method`, most biased first."""
+    own = {name: of_method(records, name) for name in ("original", method)}
+    by_fold = {name: [attributes([record]) for record in shown] for name, shown in own.items()}
+    cells = {
+        name: {
+            f"{kind} {label(which)}": Estimate.of([fold.loc[name, column] for fold in folds]).text(decimals)
+            for column, kind, decimals in (("bias", "bias,", 2), ("bacc", "bACC (%),", 1))
+            for which, folds in by_fold.items()
+        }
+        for name in attributes(own["original"])["bias"].sort_values(ascending=False).index
+    }
+    several = len(own["original"]) > 1
+    return Table(
+        rows(cells, "attribute"),
+        "Bias (sum of the attribute's two gaps) and bACC of every attribute, "
+        f"{'mean over folds [95 % interval]' if several else 'one fold, so no interval'}.",
+        records=[*own["original"], *own[method]],
+    )
+
+
+def together(records: Sequence[RunRecord], method: str = "aeda_robust") -> Prose:
+    """Whether accuracy and fairness rise together over the attributes, and whether balance goes with both."""
+    before, after = before_and_after(*(of_method(records, name) for name in ("original", method)))
+    fairer, surer = after["bias"] < before["bias"], after["bacc"] > before["bacc"]
+    imbalance = (before["ratio"] - 0.5).abs()
+    with_bias, with_bacc = spearman(imbalance, before["bias"]), spearman(before["bias"], before["bacc"])
+    said = (
+        f"Of {len(before)} attributes, {captions.for_markdown(label(method))} makes {int(fairer.sum())} fairer and "
+        f"{int(surer.sum())} more accurate; {int((fairer & surer).sum())} are both. Under Original, imbalance (how far "
+        "the share of women is from one half) and bias go together with Spearman's "
+        f"{_correlated(with_bias)}, bias and accuracy with {_correlated(with_bacc)}."
+    )
+    return Prose(said.replace("-", "−"))
+
+
+def _correlated(correlation: float) -> str:
+    return "– (one of the two never varies)" if np.isnan(correlation) else f"{correlation:.2f}"
+
+
+def _name_points(ax: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+    """Names beside the points, on the side where there is room, moved up where they would overlap."""
+    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+    gap, reach = (high - low) * 0.036, (right - left) * 0.2
+    placed: list[tuple[float, float]] = []
+    for name, (x, y) in sorted(points.items(), key=lambda item: item[1][1]):
+        height = y
+        while any(abs(height - other) < gap and abs(x - beside) < reach for beside, other in placed):
+            height += gap / 4
+        placed.append((x, height))
+        room = x < right - 0.16 * (right - left)
+        shift = (right - left) * (0.013 if room else -0.013)
+        ax.annotate(name, (x, y), (x + shift, height), fontsize=7.5, va="center", ha="left" if room else "right")

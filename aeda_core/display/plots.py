@@ -1,0 +1,296 @@
+"""The plots that chapters share: dots with intervals, lines with bands, and names beside points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from aeda_core import metrics
+from aeda_core.display import captions
+from aeda_core.display.look import BLUE, INK, Figure, canvas, finished, look, styled
+from aeda_core.findings.measures import DECIMALS, epochs, frame, published
+from aeda_core.findings.paper import label
+from aeda_core.runs import RunRecord
+
+AXES = {
+    "bacc": "bACC (%)",
+    "bias": "model bias",
+    "r": "transferability r(m)",
+    "difference": "feature difference, Eq. (7)",
+    "fooled": "share of examples that fool h_b",
+    "bias_head": "accuracy of h_b",
+    "loss": "training loss",
+}
+LIMITS = {"bacc": (None, 100), "bias": (0, None), "r": (0, 1), "difference": (0, None), "fooled": (0, 1)}
+NAMES = {"cmnist": "Table 1", "celeba": "Table 2"}
+Limits = tuple[float | None, float | None]
+
+SINGLE: dict[str, Any] = {"color": INK, "size": 3.6, "alpha": 0.4, "zorder": 1.9}
+"""How a single run is drawn beside a mean."""
+
+# --- marks ------------------------------------------------------------------------------------------------------------
+
+
+def dots(
+    ax: Axes,
+    data: pd.DataFrame,
+    *,
+    single: Mapping[str, Any] | None = SINGLE,
+    limits: Limits = (None, None),
+    **how: Any,
+) -> None:
+    """The mean of each category with its 95 % interval, and the single runs.
+
+    data:   a row a run
+    single: how single runs are drawn; None: not at all
+    limits: within which the intervals are drawn
+    how:    what seaborn's `pointplot` is told, such as the columns x, y and hue
+    """
+    import seaborn
+
+    columns = {name: how[name] for name in ("x", "y", "hue", "order", "hue_order", "palette") if name in how}
+    shared = {"data": data, "ax": ax, "legend": False}
+    if single is not None:
+        seaborn.stripplot(**shared, **columns, dodge=bool(how.get("dodge")), jitter=False, linewidth=0, **single)
+    means = {"color": BLUE, "linestyle": "none", "markersize": 6, "markeredgewidth": 0, "errorbar": _interval(limits)}
+    seaborn.pointplot(**shared, **{**means, "err_kws": {"linewidth": 2.2}, **how})
+
+
+def lines(ax: Axes, data: pd.DataFrame, x: str, y: str, *, limits: Limits = (None, None), **how: Any) -> None:
+    """The mean of `y` over `x` with a band for its 95 % interval, within `limits`. data: a row a run and x"""
+    import seaborn
+
+    if data[x].nunique() == 1:
+        how = {"marker": "o", **how}
+    seaborn.lineplot(
+        data, x=x, y=y, ax=ax, errorbar=_interval(limits), err_kws={"alpha": 0.16, "linewidth": 0}, legend=False,
+        **{"linewidth": 1.6, "markeredgewidth": 0, **how},
+    )  # fmt: skip
+
+
+def _interval(limits: Limits) -> Any:
+    """Student's interval as seaborn asks for one; none for a single run."""
+
+    def of(values: Sequence[float]) -> tuple[float, float]:
+        return tuple(np.clip(metrics.interval(values), *limits)) if len(values) > 1 else (np.nan, np.nan)
+
+    return of
+
+
+BESIDE = {"rotation": 0, "ha": "right", "va": "center"}
+"""How a row of pictures is named, on its left."""
+
+
+def picture(ax: Axes, image: np.ndarray, interpolation: str = "none") -> None:
+    """An image (H, W, 3) or (H, W, 4), uint8, and no axes around it."""
+    ax.imshow(image, interpolation=interpolation)
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+
+
+def rules(ax: Axes, n: int) -> None:
+    """Faint lines between the `n` rows of a dot plot, which need no ticks."""
+    for y in range(n - 1):
+        ax.axhline(y + 0.5, color=INK, alpha=0.12, linewidth=0.6)
+    ax.grid(axis="x")
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+
+
+def key(name: str, **how: Any) -> Line2D:
+    """A legend's entry: a mark, and a line if `how` gives it a width."""
+    return Line2D([], [], **{"color": INK, "linewidth": 0, "label": name, **how})
+
+
+HOLLOW = {"marker": "D", "markersize": 5, "markerfacecolor": "none"}
+"""How the paper's number is drawn."""
+
+
+def name_beside(
+    ax: Axes,
+    points: Mapping[str, tuple[float, float]],
+    shift: float,
+    gap: float,
+    arrow: Mapping[str, Any] | None = None,
+) -> None:
+    """What methods are called, `shift` to the right of their points, moved apart where they would overlap, each tied to
+    its point.
+
+    gap:   between two names, as a share of the axis
+    arrow: how they are tied; as the method is drawn, if nothing is said
+    """
+    low, high = ax.get_ylim()
+    names = sorted(points, key=lambda name: points[name][1])
+    heights = spread_out([points[name][1] for name in names], (high - low) * gap, low, high)
+    for name, y in zip(names, heights, strict=True):
+        x, _ = points[name]
+        own = {k: v for k, v in look(name).items() if k != "marker"} if arrow is None else arrow
+        tie = {"arrowstyle": "-", "shrinkA": 1, "shrinkB": 0, "linewidth": 1.1, "relpos": (0, 0.5), **own}
+        ax.annotate(label(name), points[name], (x + shift, y), va="center", fontsize=8.5, annotation_clip=False,
+                    arrowprops=tie)  # fmt: skip
+
+
+def spread_out(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Ascending `positions`, moved as little as it takes to be `gap` apart and, where they fit, within [low, high]."""
+    y = np.asarray(positions, dtype=float)
+    for _ in range(200):
+        for i in range(len(y) - 1):
+            if (short := gap - (y[i + 1] - y[i])) > 0:
+                y[i], y[i + 1] = y[i] - short / 2, y[i + 1] + short / 2
+        y += max(0, low - y[0]) - max(0, y[-1] - high)
+    return y.tolist()
+
+
+# --- methods beside the paper -----------------------------------------------------------------------------------------
+
+
+@styled
+def fig_table(records: Sequence[RunRecord]) -> Figure:
+    """Table 1 or 2 as a dot plot: bACC and model bias of every method, beside the paper's values."""
+    runs, printed, several = frame(records), published(records), captions.has_intervals(records)
+    methods = list(runs["method"].unique())
+    refused = {method for method, own in runs.groupby("method") if own["refused"].notna().all()}
+    drawn, (left, right) = canvas(1.1 + 0.36 * len(methods), 1, 2, sharey=True)
+    for ax, column, better in ((left, "bacc", "higher is better"), (right, "bias", "lower is better")):
+        dots(ax, runs, x=column, y="method", order=methods, single=SINGLE if several else None)
+        for y, method in enumerate(methods):
+            if method in refused:
+                ax.text(0.5, y, "needs every group", style="italic", ha="center", va="center", alpha=0.75,
+                        transform=ax.get_yaxis_transform())  # fmt: skip
+            if (value := printed.get(method, {}).get(column)) is not None:
+                ax.plot(value, y + 0.29, color=INK, **HOLLOW)
+        ax.set(xlabel=f"{AXES[column]}, {better}", ylabel="")
+        rules(ax, len(methods))
+    left.set_yticks(range(len(methods)), [label(method) for method in methods])
+    left.set_xlim(min(48, left.get_xlim()[0]), 100.5)
+    right.set_xlim(-0.15, max(9, right.get_xlim()[1]))
+    unit, ours = captions.unit_of(records), {"color": BLUE, "marker": "o", "markersize": 6}
+    keys = [key("ours, one run", **ours)]
+    if several:
+        keys = [key("ours, mean and 95 % interval", linewidth=2.2, **ours)]
+        keys.append(key(f"one {unit}", marker="o", markersize=3.2, alpha=0.4))
+    drawn.legend(handles=[*keys, key("the paper", **HOLLOW)], loc="outside upper right", ncols=3)
+    values = "; ".join(_method_in_words(runs, method) for method in methods)
+    return finished(
+        drawn,
+        "table",
+        f"Dot plot of bACC and model bias for {len(methods)} methods. {values}.",
+        f"{NAMES[records[0].spec.data['name']]}, drawn. Filled dots: the mean of our runs"
+        + (f", with its 95 % interval and the single {unit}s" if several else "")
+        + "; open diamonds: the paper."
+        + (" A method that balances groups cannot start where one of them is empty." if refused else ""),
+        records,
+    )
+
+
+@styled
+def fig_accuracy_fairness(records: Sequence[RunRecord]) -> Figure:
+    """Model bias against bACC, a point a method: whether accuracy and fairness rise together (Sec. 4.4.1)."""
+    import seaborn
+
+    shown = [record for record in records if not record.refused]
+    runs, printed = frame(shown), published(shown)
+    means = runs.groupby("method", sort=False)[["bias", "bacc"]].mean()
+    colours = {method: look(method)["color"] for method in means.index}
+    drawn, ax = canvas(4.3)
+    shared = {"x": "bias", "y": "bacc", "hue": "method", "palette": colours, "linewidth": 0, "legend": False, "ax": ax}
+    seaborn.scatterplot(runs, s=9, alpha=0.4, **shared)
+    seaborn.scatterplot(means.reset_index(), s=49, **shared)
+    for method, here in means.iterrows():
+        there = printed.get(method, {"bias": None, "bacc": None})
+        if there["bacc"] is not None:
+            ax.plot([here["bias"], there["bias"]], [here["bacc"], there["bacc"]], color=colours[method], linewidth=0.8,
+                    linestyle=":")  # fmt: skip
+            ax.plot(there["bias"], there["bacc"], color=colours[method], **HOLLOW)
+    ax.set(xlabel="model bias (fairer to the left)", ylabel="bACC (%)")
+    ax.set_xlim(-0.2, max(9.5, ax.get_xlim()[1] + 1))
+    ax.set_ylim(min(48, ax.get_ylim()[0]), 101)
+    ax.grid()
+    points = {method: (here["bias"], here["bacc"]) for method, here in means.iterrows()}
+    name_beside(ax, points, 0.55, 0.052, {"color": INK, "alpha": 0.35, "linewidth": 0.7, "shrinkB": 4})
+    return finished(
+        drawn,
+        "accuracy-fairness",
+        "Scatter plot of model bias and bACC. " + "; ".join(_method_in_words(runs, m) for m in means.index) + ".",
+        "Accuracy and fairness rise together where the points climb to the left. Filled dots: the mean of our runs; "
+        f"small dots: single {captions.unit_of(records)}s; open diamonds: the paper, tied to the same method.",
+        shown,
+    )
+
+
+def _method_in_words(runs: pd.DataFrame, method: str) -> str:
+    own = runs[runs["method"] == method]
+    if own["refused"].notna().all():
+        return f"{label(method)}: needs every group"
+    return f"{label(method)}: bACC {own['bacc'].mean():.1f} %, bias {own['bias'].mean():.2f}"
+
+
+# --- over the epochs --------------------------------------------------------------------------------------------------
+
+
+@styled
+def fig_curves(
+    records: Sequence[RunRecord], columns: Sequence[str] = ("bacc", "bias"), methods: Sequence[str] | None = None
+) -> Figure:
+    """Curves over the epochs, on held-out training images: `columns` of `training.train`, a panel each.
+
+    methods: those to be drawn, by their `RunRecord.name`; all by default
+    """
+    records = [record for record in records if methods is None or record.name in methods]
+    rows = epochs(records)
+    stops = {record.spec.options["stop"] for record in records if "stop" in record.spec.options}
+    last = max((len(record.epochs) for record in records), default=0)
+    drawn, panels = canvas(0.3 + 2.3 * len(columns), len(columns), 1, sharex=True, squeeze=False)
+    words = []
+    for ax, column in zip(panels[:, 0], columns, strict=True):
+        ends = _curves(ax, rows.dropna(subset=column), column, max(2, last))
+        for stop in stops:
+            ax.axvline(stop, color=INK, alpha=0.4, linewidth=0.8, linestyle=":")
+        told = ", ".join(f"{label(m)} {end:.{DECIMALS.get(column, 2)}f}" for m, end in ends.items())
+        words.append(f"{AXES[column]}: {told or 'never measured'}")
+    panels[-1, 0].set_xlabel("epoch")
+    unit = captions.unit_of(records)
+    spread = f"bands: 95 % interval over the {unit}s" if captions.has_intervals(records) else f"one {unit}, so no band"
+    return finished(
+        drawn,
+        "curves",
+        f"Curves over {last} epochs. Values after the last one: {'; '.join(words)}.",
+        f"While the classifiers train: {' and '.join(AXES[c] for c in columns)}, measured on "
+        f"{_looked_at(columns, records)}. Lines: mean; {spread}."
+        + (f" Dotted: epoch {min(stops)}, the last with new examples where they stop." if stops else ""),
+        records,
+    )
+
+
+def _curves(ax: Axes, rows: pd.DataFrame, column: str, last: int) -> dict[str, float]:
+    """Draw a panel of `fig_curves`; returns where each method ends."""
+    ends = {}
+    for method, own in rows.groupby("method", sort=False):
+        lines(ax, own, "epoch", column, limits=LIMITS.get(column, (None, None)), **look(method))
+        ends[method] = float(own.groupby("epoch")[column].mean().iloc[-1])
+    # the quantity's own range where it has one, with a little air so that a line on the edge is seen whole
+    limits = zip(LIMITS.get(column, (None, None)), ax.get_ylim(), strict=True)
+    bottom, top = (own if own is not None else seen for own, seen in limits)
+    air = 0.025 * (top - bottom)
+    ax.set(ylim=(bottom - air, top + air), xlim=(1, last), title=AXES[column], ylabel="")
+    ax.grid(axis="y")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if ends:
+        name_beside(ax, {method: (last, end) for method, end in ends.items()}, 0.05 * (last - 1), 0.088)
+    else:
+        ax.text(0.5, 0.5, "never measured", style="italic", ha="center", va="center", transform=ax.transAxes)
+    return ends
+
+
+def _looked_at(columns: Iterable[str], records: Sequence[RunRecord]) -> str:
+    """What the rows of `training.train` are about."""
+    faces = records[0].spec.data["name"] == "celeba"
+    held_out = "faces held out of training" if faces else "held-out training digits on both backgrounds"
+    probed = "training images and their adversarial examples"
+    return " and ".join(dict.fromkeys(held_out if c in ("bacc", "bias") else probed for c in columns))

@@ -1,0 +1,159 @@
+"""What chapter 10 shows: a row of two panels for each choice, bACC and model bias over what it was varied over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from aeda_core.display.look import INK, PALETTE, Figure, canvas, finished, look, styled
+from aeda_core.display.plots import AXES, dots, key
+from aeda_core.display.tables import Table, rows
+from aeda_core.experiments.sensitivity import CHOICES, Choice
+from aeda_core.findings.measures import DECIMALS, Estimate
+from aeda_core.findings.paper import label
+from aeda_core.runs import RunRecord
+
+MEASURES = ("bacc", "bias")
+
+ByValue = Mapping[tuple[str, str], Sequence[RunRecord]]
+"""The runs of a choice, by method and value."""
+
+
+@styled
+def fig_choices(runs: Mapping[str, ByValue], names: Sequence[str]) -> Figure:
+    """The choices `names`, as `experiments.sensitivity.records` gives them."""
+    drawn, axes = canvas(1.75 * len(names) + 0.5, len(names), 2, squeeze=False)
+    for row, name in zip(axes, names, strict=True):
+        for ax, measure in zip(row, MEASURES, strict=True):
+            _panel(ax, CHOICES[name], runs[name], measure)
+    methods = dict.fromkeys(method for name in names for method, _ in runs[name])
+    keys = [
+        key(label(method), **{"marker": "o", "markersize": 4, "linewidth": 1.5, **look(method)}) for method in methods
+    ]
+    drawn.legend(handles=keys, loc="outside upper right", ncols=4)
+    return finished(
+        drawn,
+        "choices",
+        " ".join(_in_words(CHOICES[name], runs[name]) for name in names),
+        "How accuracy (left, higher is better) and bias (right, lower is better) move with one choice, "
+        "all others as in the base run. Dots: single seeds; lines: their mean; the filled column: our choice, "
+        "a P below it: the paper's, where it says. Small C-MNIST, test digits on both backgrounds.",
+        _records(own for name in names for own in runs[name].values()),
+    )
+
+
+def _panel(ax: Axes, choice: Choice, runs: ByValue, measure: str) -> None:
+    data = pd.DataFrame(
+        [(method, value, getattr(r, measure)) for (method, value), own in runs.items() for r in own],
+        columns=["method", "value", measure],
+    )
+    values = list(data["value"].unique())
+    for method, own in data.groupby("method", sort=False):
+        colour = look(method)["color"]
+        dots(ax, own, x="value", y=measure, order=values, single={"color": colour, "size": 4}, errorbar=None, marker="",
+             linewidth=1.4, **look(method))  # fmt: skip
+    if choice.ours in values:
+        x = values.index(choice.ours)
+        ax.axvspan(x - 0.28, x + 0.28, color=INK, alpha=0.1, linewidth=0)
+    ax.set_xticks(range(len(values)), [f"{value}\nP" if value == choice.papers else value for value in values])
+    ax.set(xlim=(-0.5, len(values) - 0.5), xlabel="", ylabel=AXES[measure])
+    ax.set_ylim(*((None, 101) if measure == "bacc" else (0, None)))
+    ax.grid(axis="y")
+    if measure == "bacc":
+        ax.set_title(choice.title if choice.ours in values else f"{choice.title}; ours is {choice.ours}")
+
+
+def _in_words(choice: Choice, runs: ByValue) -> str:
+    parts = [
+        f"{value}: " + ", ".join(f"{name} {_told(own, m)}" for m, name in (("bacc", "bACC"), ("bias", "bias")))
+        for value, own in _robust(runs).items()
+    ]
+    return f"{choice.title}: {'; '.join(parts)}."
+
+
+def spans(runs: Mapping[str, ByValue]) -> Table:
+    """How far aeda_robust moves with each choice, from its worst value to its best, the widest in bACC first."""
+    cells, widths = {}, {}
+    for name, by_value in runs.items():
+        robust, title = _robust(by_value), CHOICES[name].title
+        cells[title] = {}
+        for measure, sign in zip(MEASURES, (1, -1), strict=True):
+            ranked = sorted(robust, key=lambda value, m=measure, s=sign, own=robust: s * _mean(own[value], m))
+            for word, value in (("worst", ranked[0]), ("best", ranked[-1])):
+                cells[title][f"{AXES[measure]}: {word}"] = f"{_told(robust[value], measure)} at {value}"
+        widths[title] = np.ptp([_mean(own, "bacc") for own in robust.values()])
+    ordered = sorted(cells, key=lambda title: -widths[title])
+    return Table(
+        rows({title: cells[title] for title in ordered}, "choice"),
+        "What each choice can do to aeda_robust, means over seeds, the choice that matters most for accuracy first.",
+        records=_records(own for by_value in runs.values() for own in by_value.values()),
+    )
+
+
+@styled
+def fig_cheaper(runs: Mapping[str, Sequence[RunRecord]]) -> Figure:
+    """Quality over cost, as `experiments.sensitivity.cheaper` gives the runs."""
+    costs = _relative_costs(runs)
+    drawn, panels = canvas(2.9, 1, 2)
+    for ax, measure in zip(panels, MEASURES, strict=True):
+        for (name, own), marker, colour in zip(runs.items(), "osD^", PALETTE[:4], strict=True):
+            values = [getattr(record, measure) for record in own]
+            ax.plot(costs[name], values, marker, color=colour, markersize=4, alpha=0.5, markeredgewidth=0)
+            ax.plot(np.mean(costs[name]), np.mean(values), marker, color=colour, markersize=8, label=name)
+        ax.set(xlim=(0, None), xlabel="CPU time (Original = 1)", ylabel=AXES[measure])
+        ax.grid()
+    drawn.legend(*ax.get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    words = " ".join(
+        f"{name}: {np.mean(costs[name]):.1f} times the CPU time of Original, bACC {_mean(own, 'bacc'):.2f}, bias "
+        f"{_mean(own, 'bias'):.2f}."
+        for name, own in runs.items()
+    )
+    return finished(
+        drawn,
+        "cheaper",
+        words,
+        "Accuracy (left, higher is better) and bias (right, lower is better) on C-MNIST over the CPU time "
+        "of a training, in units of Original's of the same seed. Small marks: seeds; large marks: their mean.",
+        _records(runs.values()),
+    )
+
+
+def cheaper(runs: Mapping[str, Sequence[RunRecord]]) -> Table:
+    """The same in numbers: means over seeds with 95 % intervals."""
+    costs = _relative_costs(runs)
+    cells = {
+        name: {"CPU time (Original = 1)": f"{np.mean(costs[name]):.2f}"}
+        | {AXES[m]: Estimate.of(getattr(record, m) for record in own).text(DECIMALS[m]) for m in MEASURES}
+        for name, own in runs.items()
+    }
+    lead = "What cheaper examples cost and are worth, means over seeds with 95 % intervals."
+    return Table(rows(cells, "examples"), lead, records=_records(runs.values()))
+
+
+def _relative_costs(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, list[float]]:
+    """CPU seconds of each run over those of the first kind's run of the same seed."""
+    base = {r.spec.seed: r.provenance["cpu_seconds"] for r in next(iter(runs.values()))}
+    return {
+        name: [r.provenance["cpu_seconds"] / max(base[r.spec.seed], 0.1) for r in own] for name, own in runs.items()
+    }
+
+
+def _robust(runs: ByValue) -> dict[str, Sequence[RunRecord]]:
+    """The runs of aeda_robust, by value on one line."""
+    return {value.replace("\n", " "): own for (method, value), own in runs.items() if method == "aeda_robust"}
+
+
+def _mean(own: Sequence[RunRecord], measure: str) -> float:
+    return float(np.mean([getattr(record, measure) for record in own]))
+
+
+def _told(own: Sequence[RunRecord], measure: str) -> str:
+    return f"{_mean(own, measure):.{DECIMALS[measure]}f}"
+
+
+def _records(groups: Iterable[Sequence[RunRecord]]) -> list[RunRecord]:
+    """All runs of `groups`, each once."""
+    return list({record.spec.id: record for own in groups for record in own}.values())

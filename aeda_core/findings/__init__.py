@@ -1,0 +1,1 @@
+"""What the records say: the paper's numbers, estimates, claims and their verdicts. Nothing here draws."""
