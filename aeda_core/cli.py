@@ -40,8 +40,8 @@ Names = Annotated[list[str] | None, typer.Argument(help="chapters, all of them i
 def _require_checkout(context: typer.Context) -> None:
     if not IN_CHECKOUT and context.invoked_subcommand not in ANYWHERE:
         raise Problem(
-            f"`aeda {context.invoked_subcommand}` works on the book's chapters and records, and the package is installed "
-            "without them; run it in a checkout of the project."
+            f"`aeda {context.invoked_subcommand}` works on the book's chapters and records, and the package is "
+            "installed without them; run it in a checkout of the project."
         )
 
 
