@@ -175,7 +175,7 @@ def perform(spec: RunSpec, data_root: str = "", checkpoint: Path | None = None, 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         torch.set_num_threads(1)
-    # looked up now and remembered: the code that runs is the code as it is at the start
+    # Looked up before training, because the files may be edited while it runs and the code in memory stays as it is.
     code = {"commit": provenance.commit(), "code": provenance.code()}
     cost = provenance.Cost(checkpoint)
 
@@ -195,7 +195,8 @@ def perform(spec: RunSpec, data_root: str = "", checkpoint: Path | None = None, 
         "data": splits.source,
         **machine,
         "seconds": seconds,
-        "cpu_seconds": cpu_seconds,  # what it costs, whatever else the machine did
+        # the cost of the run itself: unlike `seconds` it does not grow when other programs share the cores
+        "cpu_seconds": cpu_seconds,
         "peak_memory_mb": peak.megabytes,
     }
     return RunRecord(spec=spec, provenance=made, **outcome)
@@ -289,15 +290,16 @@ def _train(specs: list[RunSpec], data_root: str, workers: int | None, label: str
                 for future in done:
                     yield future.result()
         except BaseException:
-            _pool.cache_clear()  # one that a worker has broken takes nothing more
+            _pool.cache_clear()  # a pool in which a worker died accepts no more runs, so the next call makes a new one
             pool.shutdown(cancel_futures=True)
             raise
 
 
 @functools.lru_cache(maxsize=1)
 def _pool(workers: int) -> ProcessPoolExecutor:
-    """Processes that wait for runs. They stay for the next grid of this process, for it takes them seconds to start."""
-    # glibc then keeps freed activations for the next step, instead of having the system map and clear them anew
+    """Worker processes for runs. They stay for the next call of `run_all`, because it takes them seconds to start."""
+    # With these, glibc keeps freed activations for the next step. By default it returns them to the system, which then
+    # has to map and clear the same memory again at every step.
     for setting in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
         os.environ.setdefault(setting, str(2**30))
     return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
@@ -306,7 +308,8 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 @contextmanager
 def _progress(total: int, label: str) -> Iterator[tqdm]:
     """A bar in terminals and notebooks, which goes when it is done; nothing where output is collected in a file."""
-    # where code runs in a kernel IPython puts this among the builtins; its modules may be here without one
+    # IPython adds get_ipython to the builtins when it runs code. That it can be imported would not say so: it is
+    # installed beside the library for the book's sake.
     shell = getattr(builtins, "get_ipython", None)
     in_notebook = shell is not None and hasattr(shell(), "kernel")
     shown = in_notebook or sys.stderr.isatty()
@@ -317,7 +320,8 @@ def _progress(total: int, label: str) -> Iterator[tqdm]:
 
 
 def _tick(path: str | None) -> None:
-    """An epoch is done and saved; where whoever asked for it is gone, this is the moment to go."""
+    """Report a finished epoch in the file `path`. A worker whose parent process has ended stops here, because what it
+    has trained is saved and nobody waits for the rest."""
     if (parent := multiprocessing.parent_process()) is not None and not parent.is_alive():
         os._exit(1)
     if path is not None:
