@@ -212,8 +212,13 @@ class TestExamples:
 
     def test_come_of_images_and_bias_values_alone(self, start, biased_images):
         """Targets of other images, or of attributes instead of classes, and the examples are the same."""
-        others = [biased_images.targets.flip(0), torch.stack([biased_images.targets == 0, biased_images.bias == 0], 1)]
-        methods = [start(), *(start(dataclasses.replace(biased_images, targets=t.long())) for t in others)]
+        targets = biased_images.targets
+        attributes = torch.stack([targets == 0, biased_images.bias == 0, targets == 1], 1).long()
+        others = [
+            dataclasses.replace(biased_images, targets=targets.flip(0)),
+            dataclasses.replace(biased_images, targets=attributes, target_names=("zero", "of bias 0", "one")),
+        ]
+        methods = [start(), *map(start, others)]
         for method in methods:
             method.translate_all()
         assert torch.equal(methods[1].examples, methods[0].examples)

@@ -33,7 +33,7 @@ RUNTIME = [Requirement(line) for line in PYPROJECT["dependencies"]]
 BOOK = RUNTIME + [Requirement(line) for line in PYPROJECT["optional-dependencies"]["book"]]
 TEST = [Requirement(line) for line in PYPROJECT["optional-dependencies"]["test"]]
 REQUIRED = BOOK + [requirement for requirement in TEST if requirement.name != PYPROJECT["name"]]
-OF_THE_BOOK = ("cli.py", "gate.py", "experiments", "report")
+OF_THE_BOOK = ("cli.py", "gate.py", "experiments", "findings", "display")
 """Of aeda_core, what the chapters are made with; the rest is the library."""
 
 

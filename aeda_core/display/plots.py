@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from sklearn.isotonic import isotonic_regression
 
 from aeda_core import metrics
 from aeda_core.display import captions
@@ -138,13 +139,9 @@ def name_beside(
 
 def spread_out(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Ascending `positions`, moved as little as it takes to be `gap` apart and, where they fit, within [low, high]."""
-    y = np.asarray(positions, dtype=float)
-    for _ in range(200):
-        for i in range(len(y) - 1):
-            if (short := gap - (y[i + 1] - y[i])) > 0:
-                y[i], y[i + 1] = y[i] - short / 2, y[i + 1] + short / 2
-        y += max(0, low - y[0]) - max(0, y[-1] - high)
-    return y.tolist()
+    steps = gap * np.arange(len(positions))
+    moved = isotonic_regression(np.asarray(positions) - steps, y_min=low, y_max=max(low, high - steps[-1]))
+    return (moved + steps).tolist()
 
 
 # --- methods beside the paper -----------------------------------------------------------------------------------------
