@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 import html
+import tomllib
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 from aeda_core.experiments import CHAPTERS
 from aeda_core.runs import RunRecord
@@ -13,12 +16,22 @@ from aeda_core.runs import RunRecord
 STAND_IN = "stand-in: "
 """How the source of a data set that stands in for the real one begins."""
 
+WORDS = tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))
+"""By name of a figure or table its `caption`, up to where its numbers come from, and what stands for it, its `alt`."""
+
 SMOKE = " Profile smoke tests the machinery: its numbers mean nothing."
 
 
 def data_phrase(source: str) -> str:
     """A data source in words, a stand-in named as such."""
     return f"a stand-in for the real set, {source.removeprefix(STAND_IN)}" if source.startswith(STAND_IN) else source
+
+
+def caption(name: str, records: Sequence[RunRecord] = (), origin_: str = "", **told: Any) -> str:
+    """The caption of `name` in WORDS, filled in by `told`, and where the numbers of `records` come from: what `origin`
+    says of them, or `origin_` if there is more to say."""
+    lead = WORDS[name]["caption"].format(spread=spread(records), **told)
+    return f"{lead} {origin_ or origin(records)}" if records else lead
 
 
 def origin(records: Sequence[RunRecord]) -> str:

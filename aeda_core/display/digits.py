@@ -38,15 +38,7 @@ def fig7(training: BiasedImages, test: BiasedImages, source: str) -> Figure:
     per_digit = strip.shape[1] / 10
     axes[-1].set_xticks([(i + 0.5) * per_digit for i in range(10)], labels=test.target_names, fontweight="bold")
     axes[-1].tick_params(length=0)
-    return finished(
-        drawn,
-        "fig7",
-        "Three rows of the handwritten digits 0 to 9 in white. Training row: 0 to 4 on a red background, 5 to "
-        "9 on a brown one. Test rows: all ten digits on red, and all ten on brown.",
-        "What the classifier is shown and what it is asked. In training the background narrows the "
-        "digit down to five, 0 to 4 on red and 5 to 9 on brown; in testing every digit comes on both "
-        f"(after Fig. 7 of the paper). Images from {captions.data_phrase(source)}.",
-    )
+    return finished(drawn, "fig7", source=captions.data_phrase(source))
 
 
 def _side_by_side(images: Tensor, gap: int = 3) -> np.ndarray:
@@ -83,15 +75,7 @@ def fig8(records: Sequence[RunRecord], methods: Sequence[str] = ("original", "ae
         f"{number(other[m].mean, 0)} % on the other"
         for m in methods
     )
-    return finished(
-        drawn,
-        "fig8",
-        f"Confusion matrices of {len(methods)} methods for test digits on red and on brown. {words}.",
-        "Which digit is taken for which, in percent of the true digit's test images, summed over seeds; "
-        f"cells of at least 1 % carry their number. The frame holds the digits that training {never} "
-        "showed on this background (after Fig. 8 of the paper).",
-        shown,
-    )
+    return finished(drawn, "fig8", shown, n=len(methods), words=words, never=never)
 
 
 def _confusion(ax: Axes, percent: np.ndarray) -> None:

@@ -48,16 +48,7 @@ def fig2(records: Sequence[RunRecord]) -> Figure:
     keys.append(key("a fair model", marker="_", alpha=0.45, markersize=7))
     drawn.legend(handles=keys, loc="outside upper left", ncols=4)
     words = "; ".join(f"{row.task}: {row.ratio:.0%} women, gap {row.gap:+.2f}" for row in data.itertuples())
-    return finished(
-        drawn,
-        "fig2",
-        f"Scatter plot of {len(data)} target tasks: bias against the share of women in training. {words}.",
-        "Who is seen more often is recognised more often: a triangle up is a task on which women are "
-        "recognised better, a triangle down one on which men are; point at one for its name. Short lines: the gap "
-        "that a fair model would show on as few faces. The folds' test faces are taken together (after Fig. 2 of "
-        "the paper).",
-        shown,
-    )
+    return finished(drawn, "fig2", shown, n=len(data), words=words)
 
 
 def correlation_in_words(records: Sequence[RunRecord]) -> Prose:
@@ -93,13 +84,7 @@ def gap_table(records: Sequence[RunRecord], n: int = 10) -> Table:
         }
         for row in data.itertuples()
     }
-    return Table(
-        rows(cells, "target task"),
-        f"The {len(data)} target tasks on which Original treats women and men most differently. Share of women: among "
-        "the task's training faces; floor: the gap that a fair model would show; tested: test faces of the gender with "
-        "fewer of them, the folds taken together.",
-        records=shown,
-    )
+    return Table.of("gaps", rows(cells, "target task"), shown, n=len(data))
 
 
 @styled
@@ -127,14 +112,7 @@ def fig_annotations(everyone: Mapping[str, float], records: Sequence[RunRecord])
     keys.append(key("the training faces here", marker="|", markersize=10))
     drawn.legend(handles=keys, loc="outside upper left", ncols=2)
     words = "; ".join(f"{name}: {share:.0%} of all" for name, share in reversed(shares.items()))
-    return finished(
-        drawn,
-        "annotations",
-        f"Share of women among the faces with each attribute. {words}.",
-        "No attribute is shared out evenly. Dots: the share of women among all annotated images that have "
-        "the attribute; bars: the same among the faces that the classifiers here are trained on, one for each person.",
-        shown,
-    )
+    return finished(drawn, "annotations", shown, words=words)
 
 
 # --- chapter 06 -------------------------------------------------------------------------------------------------------
@@ -162,13 +140,8 @@ def fig9(averages: Sequence[Mapping[str, Any]], source: str) -> Figure:
         line[0].set_ylabel(f"{group},\n{'with' if present else 'without'}", **BESIDE)
     for ax, name in zip(axes[0], names, strict=True):
         ax.set_title(spoken(name), loc="center")
-    return finished(
-        drawn,
-        "fig9",
-        f"Average faces of women and men without and with {len(names)} attributes: {', '.join(map(spoken, names))}.",
-        "Five of the attributes, each face the mean of everybody in its group, so that no single person is "
-        f"shown (in place of the examples of the paper's Fig. 9). Mean images of {captions.data_phrase(source)}.",
-    )
+    told = {"attributes": ", ".join(map(spoken, names)), "source": captions.data_phrase(source)}
+    return finished(drawn, "fig9", n=len(names), **told)
 
 
 def floors(records: Sequence[RunRecord]) -> Table:
@@ -186,13 +159,7 @@ def floors(records: Sequence[RunRecord]) -> Table:
             "its floor": f"{metrics.permutation_floor(counts, known):.2f}",
             "tasks": str(int(known.sum())),
         }
-    return Table(
-        rows(cells, "method"),
-        "How much of the bias is more than chance. A sum of absolute gaps is never 0 in small groups: the floor is "
-        "what a fair model would show, right answers dealt out at random within each task. Taking the folds' test "
-        "faces together makes the groups larger and the floor lower; tasks: how many have test faces of both genders.",
-        records=records,
-    )
+    return Table.of("floors", rows(cells, "method"), records)
 
 
 def margins(records: Sequence[RunRecord]) -> Prose:
@@ -247,15 +214,7 @@ def fig10c(records: Sequence[RunRecord], method: str = "aeda_robust") -> Figure:
     _name_points(ax, {name: (x, y) for name, x, y in before[["bias", "bacc"]].itertuples()})
     keys = [key(name, color=colour, marker="o", linewidth=1.5) for colour, name in looks.values()]
     drawn.legend(handles=keys, loc="outside upper left", ncols=3)
-    return finished(
-        drawn,
-        "fig10c",
-        f"Arrows from Original to {label(method)} for {len(before)} attributes. {'; '.join(words)}.",
-        f"Every attribute from Original (dot) to {label(method)} (arrowhead): to the left is "
-        "fairer, up is more accurate; point at a dot for its numbers. The folds' test faces are taken together "
-        "(after Fig. 10(c) of the paper).",
-        shown,
-    )
+    return finished(drawn, "fig10c", shown, method=label(method), n=len(before), words="; ".join(words))
 
 
 def attribute_table(records: Sequence[RunRecord], method: str = "aeda_robust") -> Table:
@@ -270,13 +229,8 @@ def attribute_table(records: Sequence[RunRecord], method: str = "aeda_robust") -
         }
         for name in attributes(own["original"])["bias"].sort_values(ascending=False).index
     }
-    several = len(own["original"]) > 1
-    return Table(
-        rows(cells, "attribute"),
-        "Bias (sum of the attribute's two gaps) and bACC of every attribute, "
-        f"{'mean over folds [95 % interval]' if several else 'one fold, so no interval'}.",
-        records=[*own["original"], *own[method]],
-    )
+    interval = "mean over folds [95 % interval]" if len(own["original"]) > 1 else "one fold, so no interval"
+    return Table.of("attributes", rows(cells, "attribute"), [*own["original"], *own[method]], interval=interval)
 
 
 def together(records: Sequence[RunRecord], method: str = "aeda_robust") -> Prose:

@@ -21,7 +21,6 @@ from aeda_core.runs import RunRecord
 LABELS = {"original": "Original", "repeated": "Shots repeated (ours)", "few_shot": "AEDA_robust"}
 COLOURS = {"original": look("original")["color"], "repeated": GREY, "few_shot": look("aeda_robust")["color"]}
 TITLES = {**{digit: f"digit {digit}" for digit in FEW}, "four": "mean of the four", "six": "the other six"}
-DRAWS = "A seed draws the shots and the first weights."
 
 
 def table3(records: Sequence[RunRecord]) -> Table:
@@ -35,16 +34,9 @@ def table3(records: Sequence[RunRecord]) -> Table:
         whole = printed | {"four": np.mean(list(printed.values()))}
         found = {TITLES[digit]: f"{value:.2f}" for digit, value in whole.items()}
         cells.append({"method": LABELS[kind], "": "the paper", **found})
-    spread = "Mean over draws [95 % interval]." if _draws(records) > 1 else "A single draw, so no interval."
-    return Table(
-        pd.DataFrame(cells).fillna("").set_index("method").rename_axis(index=None, columns="method"),
-        "What becomes of the digits with few images, on the test digits of C-MNIST, each on both backgrounds. "
-        "Precision: of the images taken for the digit, those that are it, and 0 where none is; accuracy: of the "
-        "digit's images, those that are recognised; the paper prints one number and calls it both. "
-        f"{spread} {DRAWS}",
-        _never(runs),
-        records=records,
-    )
+    draws = "Mean over draws [95 % interval]." if _draws(records) > 1 else "A single draw, so no interval."
+    data = pd.DataFrame(cells).fillna("").set_index("method").rename_axis(index=None, columns="method")
+    return Table.of("table3-numbers", data, records, notes=_never(runs), draws=draws)
 
 
 def _never(runs: pd.DataFrame) -> list[str]:
@@ -84,16 +76,8 @@ def fig_table3(records: Sequence[RunRecord]) -> Figure:
     keys = [key(LABELS[kind], color=COLOURS[kind], marker="o", linewidth=2.2) for kind in kinds]
     drawn.legend(handles=[*keys, key("the paper", **HOLLOW)], loc="outside upper right", ncols=4)
     words = "; ".join(f"{LABELS[kind]}: {_means(runs[runs['variant'] == kind])}" for kind in kinds)
-    return finished(
-        drawn,
-        "table3",
-        f"Dot plots of precision and accuracy of the digits 2, 4, 6 and 8. {words}.",
-        "Four digits with four images each. Filled dots: the mean of our runs"
-        + (", with its 95 % interval" if several else "")
-        + "; small dots: single draws of the shots, those of one draw tied; open diamonds: the paper's one draw, "
-        f"its only numbers in both panels. A digit that is never predicted has a precision of 0. {DRAWS}",
-        records,
-    )
+    interval = ", with its 95 % interval" if several else ""
+    return finished(drawn, "table3", records, words=words, interval=interval)
 
 
 def _means(runs: pd.DataFrame) -> str:
@@ -118,15 +102,7 @@ def fig_samples(images: dict[str, np.ndarray], source: str) -> Figure:
         line[0].set_ylabel(title, **BESIDE)
     for ax, digit in zip(axes[0], FEW, strict=True):
         ax.set_title(f"for digit {digit}", loc="center")
-    return finished(
-        drawn,
-        "samples",
-        "Four rows of four coloured digits: shots of 2, 4, 6 and 8; the same with stains in other colours; "
-        "images of other digits; the same with stains, too.",
-        "Pseudo-samples of the last attack. Second row: the shots above, attacked until their colour seems "
-        "the other one; they keep their label. Fourth row: the images of other digits above, attacked towards the "
-        f"few-shot digit of the column; they get its label. Digits from {captions.data_phrase(source)}.",
-    )
+    return finished(drawn, "samples", source=captions.data_phrase(source))
 
 
 def gains(records: Sequence[RunRecord]) -> Prose:
@@ -162,12 +138,7 @@ def tuning(tried: Sequence[RunRecord]) -> Table:
             "accuracy of the other six (%)": number(means.loc["six", "accuracy"], 1),
             "seconds a run": f"{np.mean([record.provenance['cpu_seconds'] for record in own]):.0f}",
         }
-    return Table(
-        rows(cells, "method and setting"),
-        "What was tried, judged on held-out training digits on both backgrounds, never on test digits: means of the "
-        f"digits 2, 4, 6 and 8 over {_draws(tried)} draws of their own.",
-        records=tried,
-    )
+    return Table.of("few-shot-tuning", rows(cells, "method and setting"), tried, n=_draws(tried))
 
 
 def _setting(record: RunRecord) -> str:

@@ -38,15 +38,8 @@ def fig3(faces: Records, digits: Records) -> Figure:
         ax.grid(axis="x")
         means = {name: Estimate.of(data.loc[data["name"] == name, "accuracy"]).mean for name in FIG3}
         words.append(f"{title}: " + ", ".join(f"{label(name)} {number(mean, 1)} %" for name, mean in means.items()))
-    return finished(
-        drawn,
-        "fig3",
-        f"Dots of accuracy after training on switched labels. {'; '.join(words)}.",
-        "Trained on nothing but switched labels, tested on unmodified images with their true labels. Dots: "
-        f"mean{_spread(faces)}; open diamonds: the paper's numbers (faces only); dotted: guessing.",
-        [*faces, *digits],
-        f"Left: {captions.origin(faces)} Right: {captions.origin(digits)}",
-    )
+    told = {"words": "; ".join(words), "interval": _spread(faces, "line")}
+    return finished(drawn, "fig3", [*faces, *digits], _origin(faces, digits), **told)
 
 
 @styled
@@ -64,16 +57,8 @@ def fig_radius(faces: Records, digits: Records) -> Figure:
         means = data.groupby("radius")["accuracy"].mean()
         words.append(f"{title}: " + ", ".join(f"{mean:.0f} % at {radius:g}" for radius, mean in means.items()))
     panels[0].set_ylabel("accuracy (%)")
-    return finished(
-        drawn,
-        "radius",
-        f"Accuracy after ADV switch against the source's radius. {'; '.join(words)}.",
-        "The harder its source is to fool, the more an adversarial example teaches. Accuracy on unmodified test images "
-        "after ADV switch, against the radius of the source's adversarial training; 0 is a source trained on "
-        f"originals. Lines: mean{_spread(faces, 'band')}.",
-        [*faces, *digits],
-        f"Left: {captions.origin(faces)} Right: {captions.origin(digits)}",
-    )
+    told = {"words": "; ".join(words), "interval": _spread(faces, "band")}
+    return finished(drawn, "radius", [*faces, *digits], _origin(faces, digits), **told)
 
 
 def by_source(faces: Records, digits: Records) -> Table:
@@ -84,14 +69,9 @@ def by_source(faces: Records, digits: Records) -> Table:
             source = "none: hard switch" if pd.isna(radius) else f"robust within {radius:g}" if radius else "normal"
             task = TASKS[records[0].spec.data["name"]]
             cells.append({"task": task, "source": source, "accuracy (%)": Estimate.of(own["accuracy"]).text(1)})
-    return Table(
-        pd.DataFrame(cells).set_index("task"),
-        "Accuracy on unmodified test images after training on switched labels, by the source whose adversarial "
-        "examples were trained on; mean [95 % interval].",
-        words=("source",),
-        records=[*faces, *digits],
-        origin=f"Faces: {captions.origin(faces)} Digits: {captions.origin(digits)}",
-    )
+    origin = _origin(faces, digits, ("Faces", "Digits"))
+    data = pd.DataFrame(cells).set_index("task")
+    return Table.of("sources", data, [*faces, *digits], origin, words=("source",))
 
 
 def _frame(records: Records) -> pd.DataFrame:
@@ -113,20 +93,16 @@ def fig_perturbations(shown: BiasedImages, examples: Sequence[Tensor], source: s
         for ax, image in zip(row, images, strict=True):
             picture(ax, image.clamp(0, 255).byte().permute(1, 2, 0).numpy())
         row[0].set_ylabel(name, fontsize=8, **BESIDE)
-    colours = [shown.bias_names[b] for b in shown.bias.tolist()]
-    return finished(
-        drawn,
-        "perturbations",
-        f"{len(shown)} digits on {', '.join(colours)} backgrounds; below each the perturbation and the "
-        "adversarial example of a normally trained and of a robust source.",
-        "What is added to a digit so that a classifier of the background's colour takes it for the other "
-        "one, drawn around grey, and the example that results. Both sources ask for a step towards the other "
-        "colour, under noise; the eye hardly tells them apart. Computed while this page was made, on "
-        f"{captions.data_phrase(source)}.",
-    )
+    colours = ", ".join(shown.bias_names[b] for b in shown.bias.tolist())
+    told = {"n": len(shown), "colours": colours, "source": captions.data_phrase(source)}
+    return finished(drawn, "perturbations", **told)
 
 
-def _spread(records: Records, mark: str = "line") -> str:
+def _origin(faces: Records, digits: Records, names: tuple[str, str] = ("Left", "Right")) -> str:
+    return f"{names[0]}: {captions.origin(faces)} {names[1]}: {captions.origin(digits)}"
+
+
+def _spread(records: Records, mark: str) -> str:
     unit = captions.unit_of(records)
     several = f" over {unit}s and seeds, with a {mark} for its 95 % interval"
     return several if captions.has_intervals(records) else f" of one {unit}"

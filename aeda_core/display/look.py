@@ -12,6 +12,7 @@ import re
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -65,26 +66,17 @@ def look(name: str) -> dict[str, str]:
 WIDTH = 7.2
 """Inches; a figure fills the column of a page."""
 
-STYLE: dict[str, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "aeda",
-    "image.composite_image": False,
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.labelsize": 9,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.facecolor": "none",
-    "figure.facecolor": "none",
-    "legend.frameon": False,
-    "grid.alpha": 0.18,
-    "grid.linewidth": 0.7,
-    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "patch.edgecolor"), INK),
-    **dict.fromkeys(("xtick.color", "ytick.color", "grid.color"), INK),
-}
+INKED = (
+    "text.color",
+    "axes.labelcolor",
+    "axes.edgecolor",
+    "patch.edgecolor",
+    "xtick.color",
+    "ytick.color",
+    "grid.color",
+)
+STYLE = {**mpl.rc_params_from_file(Path(__file__).with_name("look.mplstyle"), use_default_template=False)}
+STYLE |= dict.fromkeys(INKED, INK)
 
 
 def styled(draw: Callable[..., Any]) -> Callable[..., Any]:
@@ -112,23 +104,13 @@ def canvas(height: float, *shape: int, **how: Any) -> tuple[Canvas, Any]:
 @dataclass(frozen=True)
 class Figure:
     """A picture as SVG and PNG, with the words that stand for it (`alt`) and under it (`caption`), and the runs that
-    it shows (`records`).
-
-    lead:   the caption up to where the numbers come from
-    origin: where they come from, if there is more to say than `captions.origin` of the records
-    """
+    it shows (`records`)."""
 
     svg: str
     png: bytes
     alt: str
-    lead: str
+    caption: str
     records: Sequence[RunRecord] = field(default=(), kw_only=True)
-    origin: str = field(default="", kw_only=True)
-
-    @property
-    def caption(self) -> str:
-        """All of it."""
-        return f"{self.lead} {self.origin or captions.origin(self.records)}" if self.records else self.lead
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         caption = f"<figcaption>{captions.for_html(self.caption)}</figcaption>"
@@ -140,14 +122,14 @@ class Figure:
         }
 
 
-def finished(
-    drawn: Canvas, name: str, alt: str, lead: str, records: Sequence[RunRecord] = (), origin: str = ""
-) -> Figure:
-    """What a canvas shows as a Figure; `name` keeps its ids apart from those of other figures on a page."""
+def finished(drawn: Canvas, name: str, records: Sequence[RunRecord] = (), origin: str = "", **told: Any) -> Figure:
+    """What a canvas shows as a Figure. Its words are those of `name` in words.toml, filled in by `told` (see
+    `captions.caption`), and `name` keeps its ids apart from those of other figures on a page."""
     svg, png = io.StringIO(), io.BytesIO()
     drawn.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
     drawn.savefig(png, format="png", dpi=110, facecolor="white", metadata={"Software": None})
-    return Figure(_for_page(svg.getvalue(), name, alt), png.getvalue(), alt, lead, records=records, origin=origin)
+    alt, caption = captions.WORDS[name]["alt"].format(**told), captions.caption(name, records, origin, **told)
+    return Figure(_for_page(svg.getvalue(), name, alt), png.getvalue(), alt, caption, records=records)
 
 
 def _for_page(svg: str, name: str, alt: str) -> str:

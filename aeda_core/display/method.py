@@ -70,19 +70,9 @@ def fig1(before: Plane, after: Plane, attacks: Sequence[Perturbation], lambda_: 
     second.set_xlabel("target: left to right")
     _legend(drawn, ("target",), "outside lower center")
     in_words = ", ".join(f"{sizes[t, b]} {('left', 'right')[t]} and {('low', 'high')[b]}" for t, b in GROUPS)
-    return finished(
-        drawn,
-        "fig1",
-        f"Three scatter plots. Left: four groups of points, {in_words}, and the target task's decision line. "
-        "Middle: points of the large groups on their way towards the corners of the small ones. Right: originals "
-        f"and examples together, {' or '.join(map(str, dict.fromkeys(balanced.values())))} in each group, and the "
-        "decision line that they lead to.",
-        "Attacks balance the distribution (after Fig. 1 of the paper, computed). What decides the class "
-        "runs from left to right, what should not matter from bottom to top; the numbers count a group's points. "
-        f"Left: groups of {min(sizes.values())} to {max(sizes.values())} points, and the line that plain training "
-        "draws. Middle: the attack of Eq. (3) on a few of them. Right: the points with their examples, counted where "
-        f"these were sent, and the line that AEDA_online draws. {_origin(before)}",
-    )
+    told = {"groups": in_words, "balanced": " or ".join(map(str, dict.fromkeys(balanced.values())))}
+    told |= {"few": min(sizes.values()), "many": max(sizes.values()), "n": len(before.points)}
+    return finished(drawn, "fig1", **told)
 
 
 # --- Fig. 5 -----------------------------------------------------------------------------------------------------------
@@ -113,22 +103,14 @@ def fig5(before: Plane, attacks: Sequence[Perturbation], lambda_: float) -> Slid
     _shares(panels["shares"], attacks)
     frames = [_frame_of_slider(panels, before, attack, shown, f"frame:{i}") for i, attack in enumerate(attacks)]
     _legend(drawn, tuple(LINES), "outside upper center")
-    words = (
-        "Two scatter plots of the same points with two crossing decision lines, the target task's and the "
-        f"bias task's, and the ways of points under attack. {_says(attacks[-1])} {_says(attacks[initial])} Below, "
-        "curves of the three shares over λ from 0 to 1.",
-        "The perturbation with λ = 1 and with λ < 1 (after Fig. 5 of the paper, computed). Lines: where "
-        "the two heads of one classifier, trained without attack, change their mind. Filled: training points, "
-        f"{SHOWN} of each large group with the way that I-FGSM takes; hollow: their adversarial examples. Below, "
-        f"over all {len(before.points)} points: the share of examples that the bias head takes for the other bias "
-        f"value, that the target head still takes for their own class, and of which both is true. {_origin(before)}",
-    )
-    moving = finished(drawn, "fig5", *words)
+    told = {"last": _says(attacks[-1]), "initial": _says(attacks[initial]), "shown": SHOWN, "n": len(before.points)}
+    moving = finished(drawn, "fig5", **told)
     for artist in (artist for i, artists in enumerate(frames) if i != initial for artist in artists):
         artist.set_visible(False)
-    still = finished(drawn, "fig5", *words)
+    still = finished(drawn, "fig5", **told)
     labels, says = [f"{value:g}" for value in lambdas], [_says(attack) for attack in attacks]
-    return Slider(with_frames(moving.svg, initial), still.png, *words, "λ", labels, says, initial)
+    svg = with_frames(moving.svg, initial)
+    return Slider(svg, still.png, still.alt, still.caption, "λ", labels, says, initial)
 
 
 def _frame_of_slider(
@@ -211,15 +193,8 @@ def fig_outcomes(outcomes: Sequence[Outcome], ceiling: float, profile: str) -> F
         for name, own in found.items()
     )
     seeds = f"{n_seeds} seeds, each with points and first weights of its own" if n_seeds > 1 else "one seed"
-    return finished(
-        drawn,
-        "plane-outcomes",
-        f"Dot plot of bACC and model bias. {words}.",
-        f"What training in the plane comes to, tested on points of all four groups alike. Dots: {seeds}; "
-        f"strokes: the mean; dotted: the best vertical line, {ceiling:.1f} %. The bias lies between 0 and 2, as "
-        f"there are two classes. Profile {profile}; data: drawn points; computed with this page."
-        + (captions.SMOKE if profile == "smoke" else ""),
-    )
+    told = {"words": words, "seeds": seeds, "profile": profile, "smoke": captions.SMOKE if profile == "smoke" else ""}
+    return finished(drawn, "plane-outcomes", ceiling=ceiling, **told)
 
 
 def _named(outcome: Outcome) -> str:
@@ -288,7 +263,3 @@ def _legend(drawn: Canvas, tasks: Sequence[str], place: str) -> None:
         [*(f"decision line, {task} task" for task in tasks), "training points", "adversarial examples"],
         handler_map={tuple: HandlerTuple(ndivide=None, pad=0.6)}, loc=place, ncols=4, fontsize=8,
     )  # fmt: skip
-
-
-def _origin(plane: Plane) -> str:
-    return f"Data: {len(plane.points)} drawn points. Computed with this page."

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from sklearn.isotonic import isotonic_regression
+from scipy.optimize import isotonic_regression
 
 from aeda_core import metrics
 from aeda_core.display import captions
@@ -140,8 +140,8 @@ def name_beside(
 def spread_out(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Ascending `positions`, moved as little as it takes to be `gap` apart and, where they fit, within [low, high]."""
     steps = gap * np.arange(len(positions))
-    moved = isotonic_regression(np.asarray(positions) - steps, y_min=low, y_max=max(low, high - steps[-1]))
-    return (moved + steps).tolist()
+    apart = isotonic_regression(np.asarray(positions) - steps).x
+    return (np.clip(apart, low, max(low, high - steps[-1])) + steps).tolist()
 
 
 # --- methods beside the paper -----------------------------------------------------------------------------------------
@@ -173,17 +173,11 @@ def fig_table(records: Sequence[RunRecord]) -> Figure:
         keys = [key("ours, mean and 95 % interval", linewidth=2.2, **ours)]
         keys.append(key(f"one {unit}", marker="o", markersize=3.2, alpha=0.4))
     drawn.legend(handles=[*keys, key("the paper", **HOLLOW)], loc="outside upper right", ncols=3)
-    values = "; ".join(_method_in_words(runs, method) for method in methods)
-    return finished(
-        drawn,
-        "table",
-        f"Dot plot of bACC and model bias for {len(methods)} methods. {values}.",
-        f"{NAMES[records[0].spec.data['name']]}, drawn. Filled dots: the mean of our runs"
-        + (f", with its 95 % interval and the single {unit}s" if several else "")
-        + "; open diamonds: the paper."
-        + (" A method that balances groups cannot start where one of them is empty." if refused else ""),
-        records,
-    )
+    told = {"n": len(methods), "words": "; ".join(_method_in_words(runs, method) for method in methods)}
+    told |= {"table": NAMES[records[0].spec.data["name"]]}
+    told |= {"interval": f", with its 95 % interval and the single {unit}s" if several else ""}
+    told |= {"refused": " A method that balances groups cannot start where one of them is empty." if refused else ""}
+    return finished(drawn, "table", records, **told)
 
 
 @styled
@@ -211,14 +205,8 @@ def fig_accuracy_fairness(records: Sequence[RunRecord]) -> Figure:
     ax.grid()
     points = {method: (here["bias"], here["bacc"]) for method, here in means.iterrows()}
     name_beside(ax, points, 0.55, 0.052, {"color": INK, "alpha": 0.35, "linewidth": 0.7, "shrinkB": 4})
-    return finished(
-        drawn,
-        "accuracy-fairness",
-        "Scatter plot of model bias and bACC. " + "; ".join(_method_in_words(runs, m) for m in means.index) + ".",
-        "Accuracy and fairness rise together where the points climb to the left. Filled dots: the mean of our runs; "
-        f"small dots: single {captions.unit_of(records)}s; open diamonds: the paper, tied to the same method.",
-        shown,
-    )
+    words = "; ".join(_method_in_words(runs, method) for method in means.index)
+    return finished(drawn, "accuracy-fairness", shown, words=words, unit=captions.unit_of(records))
 
 
 def _method_in_words(runs: pd.DataFrame, method: str) -> str:
@@ -253,16 +241,13 @@ def fig_curves(
         words.append(f"{AXES[column]}: {told or 'never measured'}")
     panels[-1, 0].set_xlabel("epoch")
     unit = captions.unit_of(records)
-    spread = f"bands: 95 % interval over the {unit}s" if captions.has_intervals(records) else f"one {unit}, so no band"
-    return finished(
-        drawn,
-        "curves",
-        f"Curves over {last} epochs. Values after the last one: {'; '.join(words)}.",
-        f"While the classifiers train: {' and '.join(AXES[c] for c in columns)}, measured on "
-        f"{_looked_at(columns, records)}. Lines: mean; {spread}."
-        + (f" Dotted: epoch {min(stops)}, the last with new examples where they stop." if stops else ""),
-        records,
+    interval = (
+        f"bands: 95 % interval over the {unit}s" if captions.has_intervals(records) else f"one {unit}, so no band"
     )
+    told = {"last": last, "words": "; ".join(words), "measures": " and ".join(AXES[c] for c in columns)}
+    told |= {"images": _looked_at(columns, records), "interval": interval}
+    told |= {"stops": f" Dotted: epoch {min(stops)}, the last with new examples where they stop." if stops else ""}
+    return finished(drawn, "curves", records, **told)
 
 
 def _curves(ax: Axes, rows: pd.DataFrame, column: str, last: int) -> dict[str, float]:

@@ -34,15 +34,8 @@ def fig_choices(runs: Mapping[str, ByValue], names: Sequence[str]) -> Figure:
         key(label(method), **{"marker": "o", "markersize": 4, "linewidth": 1.5, **look(method)}) for method in methods
     ]
     drawn.legend(handles=keys, loc="outside upper right", ncols=4)
-    return finished(
-        drawn,
-        "choices",
-        " ".join(_in_words(CHOICES[name], runs[name]) for name in names),
-        "How accuracy (left, higher is better) and bias (right, lower is better) move with one choice, "
-        "all others as in the base run. Dots: single seeds; lines: their mean; the filled column: our choice, "
-        "a P below it: the paper's, where it says. Small C-MNIST, test digits on both backgrounds.",
-        _records(own for name in names for own in runs[name].values()),
-    )
+    words = " ".join(_in_words(CHOICES[name], runs[name]) for name in names)
+    return finished(drawn, "choices", _records(own for name in names for own in runs[name].values()), words=words)
 
 
 def _panel(ax: Axes, choice: Choice, runs: ByValue, measure: str) -> None:
@@ -86,11 +79,8 @@ def spans(runs: Mapping[str, ByValue]) -> Table:
                 cells[title][f"{AXES[measure]}: {word}"] = f"{_told(robust[value], measure)} at {value}"
         widths[title] = np.ptp([_mean(own, "bacc") for own in robust.values()])
     ordered = sorted(cells, key=lambda title: -widths[title])
-    return Table(
-        rows({title: cells[title] for title in ordered}, "choice"),
-        "What each choice can do to aeda_robust, means over seeds, the choice that matters most for accuracy first.",
-        records=_records(own for by_value in runs.values() for own in by_value.values()),
-    )
+    records = _records(own for by_value in runs.values() for own in by_value.values())
+    return Table.of("spans", rows({title: cells[title] for title in ordered}, "choice"), records)
 
 
 @styled
@@ -111,14 +101,7 @@ def fig_cheaper(runs: Mapping[str, Sequence[RunRecord]]) -> Figure:
         f"{_mean(own, 'bias'):.2f}."
         for name, own in runs.items()
     )
-    return finished(
-        drawn,
-        "cheaper",
-        words,
-        "Accuracy (left, higher is better) and bias (right, lower is better) on C-MNIST over the CPU time "
-        "of a training, in units of Original's of the same seed. Small marks: seeds; large marks: their mean.",
-        _records(runs.values()),
-    )
+    return finished(drawn, "cheaper", _records(runs.values()), words=words)
 
 
 def cheaper(runs: Mapping[str, Sequence[RunRecord]]) -> Table:
@@ -129,8 +112,7 @@ def cheaper(runs: Mapping[str, Sequence[RunRecord]]) -> Table:
         | {AXES[m]: Estimate.of(getattr(record, m) for record in own).text(DECIMALS[m]) for m in MEASURES}
         for name, own in runs.items()
     }
-    lead = "What cheaper examples cost and are worth, means over seeds with 95 % intervals."
-    return Table(rows(cells, "examples"), lead, records=_records(runs.values()))
+    return Table.of("cheaper-numbers", rows(cells, "examples"), _records(runs.values()))
 
 
 def _relative_costs(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, list[float]]:

@@ -8,35 +8,12 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from aeda_core.display import captions
 from aeda_core.display.look import BLUE, Figure
 
-CSS = """
-.aeda-slider:not([hidden]) { display: grid; grid-template-columns: auto 1fr; gap: 0.2rem 1rem; align-items: center; }
-.aeda-slider label { min-width: 4.6em; font-variant-numeric: tabular-nums; }
-.aeda-slider input { width: 100%; min-height: 2rem; cursor: pointer; }
-.aeda-slider output { grid-column: 1 / -1; min-height: 3.2em; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
-"""
-
-SCRIPT = """
-(function () {
-  const figure = document.getElementById("FIGURE");
-  const control = figure.querySelector(".aeda-slider");
-  const slider = control.querySelector("input");
-  const labels = JSON.parse(control.dataset.labels), says = JSON.parse(control.dataset.says);
-  function show() {
-    for (const frame of figure.querySelectorAll("[data-frame]"))
-      frame.style.display = frame.dataset.frame === slider.value ? "" : "none";
-    control.querySelector("label b").textContent = labels[slider.value];
-    control.querySelector("output").textContent = says[slider.value];
-    slider.setAttribute("aria-valuetext", labels[slider.value]);
-  }
-  slider.addEventListener("input", show);
-  control.hidden = false;
-  show();
-})();
-"""
+CSS, SCRIPT = ("\n" + Path(__file__).with_name(name).read_text("utf-8") for name in ("slider.css", "slider.js"))
 
 
 @dataclass(frozen=True)

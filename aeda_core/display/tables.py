@@ -27,24 +27,24 @@ PRINTED = {"bacc": "bACC in the paper", "bias": "bias in the paper"}
 class Table:
     """Text in rows and columns with a caption that stands alone, and footnotes.
 
-    lead:    the caption up to where the numbers come from
     words:   the columns that hold running text, not numbers
     records: the runs whose numbers it shows
-    origin:  where they come from, if there is more to say than `captions.origin` of them
     Notebooks show `_repr_html_`; `str` is what a test or a terminal reads.
     """
 
     data: pd.DataFrame
-    lead: str
+    caption: str
     notes: Sequence[str] = ()
     words: Sequence[str] = ()
     records: Sequence[RunRecord] = ()
-    origin: str = ""
 
-    @property
-    def caption(self) -> str:
-        """All of it."""
-        return f"{self.lead} {self.origin or captions.origin(self.records)}" if self.records else self.lead
+    @classmethod
+    def of(
+        cls, name: str, data: pd.DataFrame, records: Sequence[RunRecord] = (), origin: str = "", *,
+        notes: Sequence[str] = (), words: Sequence[str] = (), **told: Any,
+    ) -> Table:  # fmt: skip
+        """A table whose caption is that of `name` in words.toml, filled in by `told` (see `captions.caption`)."""
+        return cls(data, captions.caption(name, records, origin, **told), notes, words, records)
 
     def _repr_html_(self) -> str:
         corner = self.data.columns.name or self.data.index.name or ""
@@ -96,21 +96,15 @@ def rows(cells: Mapping[str, Mapping[str, str]], corner: str) -> pd.DataFrame:
 
 def table1(records: Sequence[RunRecord]) -> Table:
     """Table 1: bACC and model bias on C-MNIST of every method that has a record, beside what the paper prints."""
-    return _compared(records, "Accuracy and bias on the test digits of C-MNIST, each on both backgrounds")
+    return _compared("table1", records)
 
 
 def table2(records: Sequence[RunRecord]) -> Table:
     """Table 2: the same on faces, with the bias that a fair model would show and what other persons would change."""
-    return _compared(
-        records,
-        "Accuracy and bias on the test faces: 17 attributes, two target tasks each; the bias is the sum of "
-        "34 absolute gaps between women and men, and the floor is what it would be if the right answers to each task "
-        "were dealt out to women and men at random",
-        faces=True,
-    )
+    return _compared("table2", records)
 
 
-def _compared(records: Sequence[RunRecord], lead: str, faces: bool = False) -> Table:
+def _compared(name: str, records: Sequence[RunRecord]) -> Table:
     printed, runs = published(records), frame(records)
     refusals = runs.dropna(subset="refused").drop_duplicates("method").set_index("method")["refused"]
     marks = dict(zip(refusals.index, "ᵃᵇᶜᵈ", strict=False))
@@ -121,14 +115,14 @@ def _compared(records: Sequence[RunRecord], lead: str, faces: bool = False) -> T
         for measure, title in TITLES.items():
             row[title] = found[measure][method].text(DECIMALS[measure]) + marks.get(method, "")
             row[PRINTED[measure]] = _as_printed(printed, method, measure)
-        if faces:
+        if name == "table2":
             own = [record for record in records if record.name == method and not record.refused]
             floor = f"{np.mean([record.floor for record in own]):.2f}" if own else DASH
             row |= {"bias, other persons": _over_persons(own), "floor": floor}
-    if left_out := sorted({record.undefined for record in records if record.confusion is not None} - {0}):
-        lead += f"; {' or '.join(map(str, left_out))} tasks are left out of a fold that has no test face for them"
+    tasks = " or ".join(str(n) for n in sorted({r.undefined for r in records if r.confusion is not None} - {0}))
+    left_out = f"; {tasks} tasks are left out of a fold that has no test face for them" if tasks else ""
     notes = [f"{mark} {refusals[method]}" for method, mark in marks.items()]
-    return Table(rows(cells, "method"), f"{lead}. {captions.spread(records)}", notes, records=records)
+    return Table.of(name, rows(cells, "method"), records, notes=notes, left_out=left_out)
 
 
 def _as_printed(printed: dict[str, Published], method: str, measure: str) -> str:
@@ -198,28 +192,17 @@ def backgrounds(records: Sequence[RunRecord]) -> Table:
     """Fig. 8 in three numbers: accuracy on each background, and how alike the two confusion matrices are."""
     shown = [record for record in records if not record.refused]
     columns = {"own": "own background (%)", "other": "other background (%)", "consistency": "consistency"}
-    return Table(
-        _estimated(frame(shown), columns),
-        "How much the background decides: accuracy on the test digits shown on the background that their class had in "
-        "training and on the other one, and how alike the two confusion matrices are (consistency; 1: "
-        f"the background does not matter). {captions.spread(shown)}",
-        records=shown,
-    )
+    return Table.of("backgrounds", _estimated(frame(shown), columns), shown)
 
 
 def last_epoch(records: Sequence[RunRecord]) -> Table:
     """What the adversarial examples are still worth when training ends (Sec. 2.3, App. A)."""
     shown = [record for record in records if any("r" in row for row in record.epochs)]
     if not shown:
-        return Table(pd.DataFrame(), "No run has made adversarial examples.", records=records)
+        return Table.of("no-examples", pd.DataFrame(), records)
     found = epochs(shown)
     final = found[found["epoch"] == found.groupby(["method", "seed"])["epoch"].transform("max")]
-    return Table(
-        _estimated(final, PROBES),
-        "The adversarial examples after the last epoch: cross-task transferability r(m), feature difference of "
-        f"Eq. (7), and the share of them that fools the current bias head. {captions.spread(shown)}",
-        records=shown,
-    )
+    return Table.of("last-epoch", _estimated(final, PROBES), shown)
 
 
 def _estimated(data: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
@@ -233,24 +216,15 @@ def _estimated(data: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
 
 def verdicts(claims: Sequence[Claim]) -> Table:
     """The lines of the scorecard that a chapter is about."""
-    return Table(
-        pd.DataFrame([claim.in_words() for claim in claims]).set_index("claim").rename_axis(None),
-        "Claims of this chapter, judged. Intervals: 95 %, over n folds or seeds. Only recorded runs of the full "
-        "protocol on the real data are judged, everything else is not run; ours are claims that the paper does not "
-        "make.",
-    )
+    data = pd.DataFrame([claim.in_words() for claim in claims]).set_index("claim").rename_axis(None)
+    return Table.of("verdicts", data)
 
 
 def register() -> Table:
     """All assumptions."""
     titles = {"open": "left open", "ours": "chosen here", "source": "whose idea", "chapter": "chapter"}
     data = pd.DataFrame([dict(each) for each in REGISTER]).set_index("id").rename_axis(None)
-    return Table(
-        data.rename(columns=titles),
-        "What the paper leaves open, and what is done here. Paper: it says so; field: common practice; ours: a choice "
-        "of this book.",
-        words=("left open", "chosen here", "whose idea"),
-    )
+    return Table.of("register", data.rename(columns=titles), words=list(titles.values())[:3])
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
@@ -279,8 +253,7 @@ def settings(records: Sequence[RunRecord]) -> Table:
     for method, options in given.items():
         row = {"settings": _in_words(_beyond(said[method], options)), "seconds a run": f"{seconds[method]:.0f}"}
         cells[label(method)] = row
-    lead = "What each method was given beyond what the rows above it already say."
-    return Table(rows(cells, "method"), lead, words=("settings",), records=shown)
+    return Table.of("settings", rows(cells, "method"), shown, words=("settings",))
 
 
 def tuning(tried: Sequence[RunRecord], used: Sequence[RunRecord] = ()) -> Table:
@@ -307,13 +280,8 @@ def tuning(tried: Sequence[RunRecord], used: Sequence[RunRecord] = ()) -> Table:
         for row, own in groups.items()
     ]
     data = pd.DataFrame(lines, columns=["method", "what was changed", "used", *TITLES.values()])
-    return Table(
-        data.set_index("method").rename_axis(index=None, columns="method"),
-        "How the settings were chosen: what was tried, and accuracy and bias on held-out training images, never on "
-        f"test images. {captions.spread(tried)}",
-        words=("what was changed",),
-        records=tried,
-    )
+    data = data.set_index("method").rename_axis(index=None, columns="method")
+    return Table.of("tuning", data, tried, words=("what was changed",))
 
 
 def _given(record: RunRecord) -> dict[str, Any]:
