@@ -32,7 +32,7 @@ SHOWS = {
     1: {"bias_per_target", "model_bias"},
     2: {"Attack.__call__", "Attack.descend"},
     3: {"Attack.__call__", "Attack.descend"},
-    4: {"AEDA.loss"},
+    4: {"Augmented.loss"},
     5: {"AEDAOnline.train_bias_head"},
     6: {"AEDAOnline.train_bias_head", "AEDARobust"},
 }
