@@ -1,14 +1,18 @@
 """The verdict rule, on records made for it: it must be able to say no."""
 
 import json
+import subprocess
+import sys
+import tomllib
 
 import numpy as np
 import pytest
 from made import MADE
 
 from aeda_core import metrics
+from aeda_core.datasets.base import PROJECT
 from aeda_core.experiments import CHAPTERS, cmnist
-from aeda_core.findings import paper, scorecard
+from aeda_core.findings import claims, paper, scorecard
 from aeda_core.findings.claims import judged
 from aeda_core.runs import RUNS, RunRecord, RunSpec, kept
 
@@ -127,11 +131,30 @@ def test_every_published_number_of_table_1_has_its_claim():
     assert ids >= {f"table1.{method}.{measure}" for method in paper.TABLE1 for measure in ("bacc", "bias")}
 
 
+def test_every_row_of_the_table_of_claims_is_judged_somewhere():
+    written = tomllib.loads((PROJECT / "aeda_core" / "findings" / "claims.toml").read_text())["claim"]
+    rows = [row for own in claims.CLAIMS.values() for row in own]
+    assert {row["id"] for row in written} <= {row.id for row in rows}
+    assert len({row.id for row in rows}) == len(rows)
+    assert {row["value"] for row in written} == claims.VALUES.keys()
+    assert not any("{" in row.claim for row in rows)
+    assert {row.where for row in rows} == scorecard.CHAPTER_OF.keys()
+
+
 class TestCommitted:
     """What is committed fits together. What it says is the scorecard's to tell: no test demands a finding."""
 
     def test_scorecard_and_its_tables_are_current(self):
         assert scorecard.write(check=True) == []
+
+    def test_judging_draws_nothing(self):
+        """A verdict must not take a library of plots: what is found stands apart from how it is shown."""
+        code = (
+            "import sys; from aeda_core.findings import scorecard; scorecard.page(scorecard.everything());"
+            "print({'matplotlib', 'seaborn'} & sys.modules.keys(), 'aeda_core.display' in sys.modules)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT)
+        assert done.stdout.split() == ["set()", "False"]
 
     def test_scorecard_has_the_agreed_fields(self):
         card = json.loads(scorecard.SCORECARD.read_text())

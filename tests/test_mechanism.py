@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from made import MADE
+from pydantic import ValidationError
 
 from aeda_core.display import captions, plots, tables
 from aeda_core.display import label_switch as switch
@@ -201,6 +202,12 @@ class TestSensitivity:
         p = sensitivity.SensitivityParameters.load("laptop", data_root="embedded")
         for choice in sensitivity.CHOICES.values():
             assert len({value for _, value in sensitivity.plan(p, choice)}) <= 3
+
+    @pytest.mark.parametrize("entry", ['open = "a"', 'open = "a"\nours = ""\nsource = "ours"\nchapter = "05"'])
+    def test_an_entry_of_the_register_that_lacks_something_is_refused(self, tmp_path, entry):
+        (tmp_path / "register.toml").write_text(f"[colours]\n{entry}\n")
+        with pytest.raises(ValidationError, match="ours"):
+            assumptions.load(tmp_path / "register.toml")
 
     def test_register_is_a_table_of_all(self):
         table = tables.register()

