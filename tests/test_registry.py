@@ -8,7 +8,12 @@ import torch
 
 from aeda_core import datasets, methods, models, runs
 from aeda_core.datasets import DataError
+from aeda_core.display import plots, tables
+from aeda_core.display.look import look
 from aeda_core.errors import Problem
+from aeda_core.experiments import cmnist
+from aeda_core.findings import claims
+from aeda_core.findings.judge import by_method, judge
 from aeda_core.findings.paper import TABLE1
 from aeda_core.methods import METHODS, STUDIES, Method, Plan
 from aeda_core.profiles import ParameterError
@@ -109,6 +114,21 @@ def test_one_new_file_adds_a_method(new_package, make_model, biased_images):
     )
     batch = torch.arange(10)
     torch.testing.assert_close(louder.loss(batch), 3 * plain.loss(batch))
+
+
+def test_a_new_method_is_shown_wherever_methods_are(new_package, monkeypatch):
+    """In the table, its dot plot and the curves, with its own label and look, and among the claims as ours."""
+    methods.discover(new_package("shown_methods", NEW_METHOD))
+    monkeypatch.setattr(cmnist, "METHODS", (*cmnist.METHODS, "louder"))
+    p = cmnist.CMNISTParameters.load("smoke", data_root="embedded", correlation=0.7)
+    records = [runs.perform(spec, "embedded") for spec in cmnist.specs(p, ("original", "louder"))]
+    assert "Louder (ours)" in tables.table1(records).data.index
+    assert "Louder (ours)" in plots.fig_table(records).alt
+    assert "Louder (ours)" in plots.fig_curves(records, ("bacc", "bias")).svg
+    assert look("louder") not in [look(name) for name in METHODS if name != "louder"]
+    rows = {row.id: row for row in claims._table1()}
+    assert rows["table1.louder.bacc"].paper is None
+    assert judge(rows["table1.louder.bacc"], by_method(records)).verdict == "ours"
 
 
 def test_its_needs_and_ranges_are_checked_for_it(new_package, make_model, biased_images, one_colour_a_class, refused):
