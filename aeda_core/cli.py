@@ -1,4 +1,4 @@
-"""The command line: `aeda data | run | sweep | book | chapters | scorecard | check | declare | verify`."""
+"""The command line: `aeda data | run | sweep | book | chapters | scorecard | check | accept | verify`."""
 
 from __future__ import annotations
 
@@ -201,9 +201,9 @@ def check() -> None:
 
 
 @app.command()
-def declare() -> None:
+def accept() -> None:
     """Declare that the code as it is gives the results that are recorded; `aeda verify` is how to know."""
-    gate.declare()
+    gate.accept()
     out.print(f"{gate.LOCK.relative_to(PROJECT)} written")
 
 

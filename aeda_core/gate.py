@@ -55,13 +55,13 @@ def stale_modules() -> list[str]:
     kept, now = json.loads(LOCK.read_text()) if LOCK.exists() else {}, provenance.modules()
     return [
         f"aeda_core/{module} decides results and changed since they were recorded; if no result changes say so with "
-        "`aeda declare`, otherwise raise RESULTS_VERSION in aeda_core/runs.py and run `make reproduce`."
+        "`aeda accept`, otherwise raise RESULTS_VERSION in aeda_core/runs.py and run `make reproduce`."
         for module in now
         if kept.get(module) != now[module]
     ]
 
 
-def declare() -> None:
+def accept() -> None:
     """Take the modules as they are for those that the records were made with."""
     runs.write_atomically(LOCK, json.dumps(provenance.modules(), indent=1) + "\n")
 

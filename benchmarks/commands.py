@@ -20,7 +20,7 @@ from pathlib import Path
 from aeda_core.datasets.base import PROJECT
 from benchmarks.table import put, row
 
-AEDA = (sys.executable, "-c", "from aeda_core.cli import main; main()")
+AEDA = (sys.executable, "-m", "aeda_core")
 PYTEST = (sys.executable, "-m", "pytest", "-n", "auto", "-q")
 
 COMMANDS: dict[str, tuple[Sequence[str], ...]] = {

@@ -24,7 +24,7 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "PROJECT", tmp_path)
     monkeypatch.setattr(provenance, "DECIDING", ("attack.py",))
     monkeypatch.setattr(gate, "LOCK", tmp_path / "modules.json")
-    gate.declare()
+    gate.accept()
     return module
 
 
@@ -32,8 +32,8 @@ class TestModules:
     def test_what_decides_results_is_noticed(self, project):
         project.write_text(project.read_text().replace("x + 1", "x + 2"))
         (sentence,) = gate.stale_modules()
-        assert "aeda_core/attack.py" in sentence and "`aeda declare`" in sentence and "RESULTS_VERSION" in sentence
-        gate.declare()
+        assert "aeda_core/attack.py" in sentence and "`aeda accept`" in sentence and "RESULTS_VERSION" in sentence
+        gate.accept()
         assert gate.stale_modules() == []
 
     @pytest.mark.parametrize(

@@ -3,16 +3,17 @@
 import importlib
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from aeda_core import datasets, methods, models, runs
 from aeda_core.datasets import DataError
-from aeda_core.display import plots, tables
+from aeda_core.display import captions, plots, tables
 from aeda_core.display.look import look
 from aeda_core.errors import Problem
 from aeda_core.experiments import cmnist
-from aeda_core.findings import claims
+from aeda_core.findings import claims, measures
 from aeda_core.findings.judge import by_method, judge
 from aeda_core.findings.paper import TABLE1
 from aeda_core.methods import METHODS, STUDIES, Method, Plan
@@ -86,6 +87,7 @@ def new_package(tmp_path, monkeypatch):
     """Writes a package of one module and imports it; the registries are as they were afterwards."""
 
     def write(name, source):
+        written.append(name)
         folder = tmp_path / name
         folder.mkdir()
         (folder / "__init__.py").touch()
@@ -95,14 +97,15 @@ def new_package(tmp_path, monkeypatch):
 
     monkeypatch.syspath_prepend(tmp_path)
     datasets.known()
-    registries, loaded = (METHODS, STUDIES, datasets._found), set(sys.modules)
+    registries, written = (METHODS, STUDIES, datasets._found), []
     before = [dict(known) for known in registries]
     yield write
     for known, kept in zip(registries, before, strict=True):
         known.clear()
         known.update(kept)
-    for module in set(sys.modules) - loaded:
-        del sys.modules[module]
+    for name in written:
+        sys.modules.pop(name, None)
+        sys.modules.pop(f"{name}.added", None)
 
 
 def test_one_new_file_adds_a_method(new_package, make_model, biased_images):
@@ -215,6 +218,9 @@ class TestDataSets:
         assert record.counts.shape == (3, 2, 2)
         assert record.spec.target_names == ("dark", "bright")
         assert record.provenance["data"] == "drawn squares"
+        assert np.isfinite(measures.frame([record])["consistency"]).all()
+        assert "AEDA_robust" in plots.fig_table([record]).alt
+        assert captions.unit_of([record]) == "seed"
 
     def test_a_name_that_is_taken_is_refused(self, new_package, refused):
         with refused(DataError, "two_data.added defines a data set 'cmnist'", "aeda_core.datasets.cmnist"):

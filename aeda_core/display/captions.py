@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from aeda_core import datasets
 from aeda_core.experiments import CHAPTERS
 from aeda_core.runs import RunRecord
 
@@ -102,7 +103,7 @@ def _sweeps() -> dict[str, str]:
 
 def unit_of(records: Sequence[RunRecord]) -> str:
     """What the runs of a method differ in: `fold`, or `seed` where the data are the same."""
-    return "fold" if records and "fold" in records[0].spec.data else "seed"
+    return datasets.named(records[0].spec.data["name"]).runs_over if records else "seed"
 
 
 def spread(records: Sequence[RunRecord]) -> str:

@@ -77,7 +77,7 @@ class CMNISTParameters(Parameters):
             "n_validation": 300,
             "epochs": 8,
             "steps": 3,  # the attack is most of the cost
-            "source_epochs": 10,  # what fools one that has hardly learned anything fools the target's features, too
+            "source_epochs": 8,  # what fools one that has hardly learned anything fools the target's features, too
             "gan_epochs": 1,
             "gan_width": 8,
         },

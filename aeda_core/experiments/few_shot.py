@@ -68,10 +68,10 @@ class FewShotParameters(Parameters):
         "laptop": {
             "precision": "auto",
             "seeds": 1,
-            "n_train": 1500,
+            "n_train": 1000,
             "n_validation": 200,
-            "epochs": 9,
-            "original_epochs": 18,
+            "epochs": 6,
+            "original_epochs": 12,
         },
     }
 

@@ -84,6 +84,7 @@ CHOICES: dict[str, Choice] = {
 
 
 FRESH = "five fresh steps"
+"""The row of CHEAPER that is `aeda_robust` as it is."""
 
 CHEAPER: dict[str, tuple[str, dict[str, Any]]] = {
     "Original": ("original", {}),
@@ -107,7 +108,8 @@ WARM_TUNING: tuple[dict[str, Any], ...] = (
     {"share": 0.8, "lambda_": 1.0},
     {"share": 0.8, "steps": 2, "step_size": 0.06},
 )
-"""What was tried for aeda_robust_warm, judged as in chapter 05, over two seeds."""
+"""What was tried for aeda_robust_warm, over two seeds, on held-out digits. With λ as in chapter 05, so that CHEAPER
+differs in the attack's start alone, the share of 0.8 has the best sum of ranks in bACC and bias."""
 
 
 class SensitivityParameters(cmnist.CMNISTParameters):

@@ -17,7 +17,7 @@ RULE = {
     "exceeded": "all of *I* is better than *p*",
     "reproduced": "*I* holds *p*",
     "partly": "all of *I* is worse than *p*, but the method still beats Original on the same seeds",
-    "not reproduced": "it does not",
+    "not reproduced": "all of *I* is worse than *p*, and the method does not beat Original on the same seeds",
     "not run": "there are no such records",
     "ours": "the paper makes no such claim",
 }

@@ -62,8 +62,8 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     """A row a run: what it is, how it came out, what it took.
 
     bacc, bias, floor: `metrics.bacc`, `metrics.model_bias`, `metrics.permutation_floor`
-    own, other:       of digits, accuracies in percent on each one's own training background and on the other one
-    consistency:      of digits, `metrics.consistency`
+    own, other:       of C-MNIST, accuracies in percent on each digit's own training background and on the other one
+    consistency:      of classes, `metrics.consistency`
     refused:          why the method does not apply, else None; its numbers are then NaN
     """
     return _in_order(pd.DataFrame([_row(record) for record in records]))
@@ -76,8 +76,9 @@ def _row(record: RunRecord) -> dict[str, Any]:
     if record.confusion is not None:
         row |= {"bacc": record.bacc, "bias": record.bias, "floor": record.floor}
         if record.counts.ndim == 3 and not record.undefined:
-            own, other = own_and_other(record.counts)
-            row |= {"own": own, "other": other, "consistency": metrics.consistency(record.counts)}
+            row["consistency"] = metrics.consistency(record.counts)
+            if record.spec.data["name"] == "cmnist":
+                row["own"], row["other"] = own_and_other(record.counts)
     return row
 
 
@@ -109,8 +110,8 @@ def estimates(data: pd.DataFrame, column: str) -> dict[str, Estimate]:
 
 
 def published(records: Sequence[RunRecord]) -> dict[str, Published]:
-    """The table that the paper has on the data set of `records`."""
-    return PUBLISHED[records[0].spec.data["name"]] if records else {}
+    """The table that the paper has on the data set of `records`; empty where it has none."""
+    return PUBLISHED.get(records[0].spec.data["name"], {}) if records else {}
 
 
 def accuracy(record: RunRecord) -> float:

@@ -28,7 +28,10 @@ class AEDARobustWarm(AEDARobust):
             None, ge=1, description="epochs after which the attack begins at the originals again; None: never"
         )
         share: float | None = Field(
-            None, gt=0, lt=1, description="of the images, those that their examples replace; None: of none"
+            None,
+            gt=0,
+            lt=1,
+            description="of the images, those that their examples replace in an epoch; None: all of both",
         )
 
     options: Options
@@ -42,7 +45,7 @@ class AEDARobustWarm(AEDARobust):
 
     def epoch(self, number: int) -> Tensor:
         reset = self.options.reset
-        if reset is not None and (number - self.options.start - 1) % reset == 0:
+        if reset is not None and self.attacks_in(number) and (number - self.options.start - 1) % reset == 0:
             self.examples = self.data.images.clone()
         return super().epoch(number)
 
