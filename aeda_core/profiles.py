@@ -20,7 +20,7 @@ class ParameterError(Problem):
 class Checked(BaseModel):
     """Typed values with ranges; a name that is not known or a value that does not fit is refused in one sentence."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     what: ClassVar[str] = "parameter"
     """What the sentence calls one of them."""
 

@@ -22,6 +22,10 @@ def aeda(*words: str) -> subprocess.CompletedProcess:
         (("sweep", "--profile", "huge"), "ParameterError: parameter profile is 'huge'"),
         (("sweep", "nowhere"), "ParameterError: there is no chapter 'nowhere'; known are attribution, "),
         (("sweep", "--set", "epsilom=1"), "ParameterError: there is no parameter 'epsilom'; did you mean 'epsilon'?"),
+        (
+            ("sweep", "cmnist", "--set", "epsilon=inf"),
+            "ParameterError: parameter epsilon is 'inf': it should be a finite",
+        ),
         (("sweep", "--set", "epsilon"), "ParameterError: --set takes NAME=VALUE, not 'epsilon'."),
         (("run", "magic"), "ParameterError: there is no method 'magic'"),
         (("run", "original", "--data", "/nowhere"), "DataError: data_root '/nowhere' is not a folder"),

@@ -168,6 +168,7 @@ def test_labels_say_what_is_ours():
     [
         ({"zzz": 0.1}, ("there is no option 'zzz'; known are norm, epsilon,", "bias_learning_rate")),
         ({"epsilon": -0.1}, ("option epsilon is -0.1: it should be greater than or equal to 0",)),
+        ({"epsilon": float("inf")}, ("option epsilon is inf: it should be a finite number",)),
         ({"lambda_": 1.5}, ("option lambda_ is 1.5: it should be less than or equal to 1",)),
         ({"norm": "l1"}, ("option norm is 'l1'", "'linf' or 'l2'")),
         ({"steps": True}, ("option steps is True", "not a truth value")),
@@ -219,7 +220,10 @@ class TestDataSets:
         assert record.spec.target_names == ("dark", "bright")
         assert record.provenance["data"] == "drawn squares"
         assert np.isfinite(measures.frame([record])["consistency"]).all()
-        assert "AEDA_robust" in plots.fig_table([record]).alt
+        figure, table = plots.fig_table([record]), tables.compared([record])
+        assert "AEDA_robust" in figure.alt and "Squares, drawn" in figure.caption and "the paper" not in figure.svg
+        assert table.data.loc["AEDA_robust"].index.tolist() == ["bACC (%)", "model bias"]
+        assert "test images of Squares" in table.caption
         assert captions.unit_of([record]) == "seed"
 
     def test_a_name_that_is_taken_is_refused(self, new_package, refused):

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from scipy.optimize import isotonic_regression
 
-from aeda_core import metrics
+from aeda_core import datasets, metrics
 from aeda_core.display import captions
 from aeda_core.display.look import BLUE, INK, Figure, canvas, finished, look, styled
 from aeda_core.findings.measures import DECIMALS, epochs, frame, published
@@ -172,9 +172,12 @@ def fig_table(records: Sequence[RunRecord]) -> Figure:
     if several:
         keys = [key("ours, mean and 95 % interval", linewidth=2.2, **ours)]
         keys.append(key(f"one {unit}", marker="o", markersize=3.2, alpha=0.4))
-    drawn.legend(handles=[*keys, key("the paper", **HOLLOW)], loc="outside upper right", ncols=3)
+    if printed:
+        keys.append(key("the paper", **HOLLOW))
+    drawn.legend(handles=keys, loc="outside upper right", ncols=3)
     told = {"n": len(methods), "words": "; ".join(_method_in_words(runs, method) for method in methods)}
-    told |= {"table": NAMES[records[0].spec.data["name"]]}
+    told |= {"table": NAMES.get(data := records[0].spec.data["name"]) or datasets.named(data).title}
+    told |= {"paper": "; open diamonds: the paper" if printed else ""}
     told |= {"interval": f", with its 95 % interval and the single {unit}s" if several else ""}
     told |= {"refused": " A method that balances groups cannot start where one of them is empty." if refused else ""}
     return finished(drawn, "table", records, **told)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from aeda_core import datasets
 from aeda_core.display import captions
 from aeda_core.findings.assumptions import REGISTER
 from aeda_core.findings.judge import Claim
@@ -104,7 +105,14 @@ def table2(records: Sequence[RunRecord]) -> Table:
     return _compared("table2", records)
 
 
-def _compared(name: str, records: Sequence[RunRecord]) -> Table:
+def compared(records: Sequence[RunRecord]) -> Table:
+    """The same on any other data set, of which the paper prints nothing. Raises ValueError without a record."""
+    if not records:
+        raise ValueError("there is no record to compare; pass those of at least one method.")
+    return _compared("compared", records, title=datasets.named(records[0].spec.data["name"]).title)
+
+
+def _compared(name: str, records: Sequence[RunRecord], **told: str) -> Table:
     printed, runs = published(records), frame(records)
     refusals = runs.dropna(subset="refused").drop_duplicates("method").set_index("method")["refused"]
     marks = dict(zip(refusals.index, "ᵃᵇᶜᵈ", strict=False))
@@ -114,7 +122,8 @@ def _compared(name: str, records: Sequence[RunRecord]) -> Table:
         row = cells[label(method)] = {}
         for measure, title in TITLES.items():
             row[title] = found[measure][method].text(DECIMALS[measure]) + marks.get(method, "")
-            row[PRINTED[measure]] = _as_printed(printed, method, measure)
+            if printed:
+                row[PRINTED[measure]] = _as_printed(printed, method, measure)
         if name == "table2":
             own = [record for record in records if record.name == method and not record.refused]
             floor = f"{np.mean([record.floor for record in own]):.2f}" if own else DASH
@@ -122,7 +131,7 @@ def _compared(name: str, records: Sequence[RunRecord]) -> Table:
     tasks = " or ".join(str(n) for n in sorted({r.undefined for r in records if r.confusion is not None} - {0}))
     left_out = f"; {tasks} tasks are left out of a fold that has no test face for them" if tasks else ""
     notes = [f"{mark} {refusals[method]}" for method, mark in marks.items()]
-    return Table.of(name, rows(cells, "method"), records, notes=notes, left_out=left_out)
+    return Table.of(name, rows(cells, "method"), records, notes=notes, left_out=left_out, **told)
 
 
 def _as_printed(printed: dict[str, Published], method: str, measure: str) -> str:
