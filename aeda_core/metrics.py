@@ -7,6 +7,7 @@ counts and nothing else needs keeping. Each class, and each value of each attrib
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -157,20 +158,22 @@ def permutation_floor(counts: ArrayLike, tasks: Tasks = ALL) -> float:
     generator, floor = np.random.default_rng(0), 0.0
     for right, sizes in zip(*(of[tasks] for of in _groups(counts)), strict=True):
         if len(sizes) == 2:
-            floor += _exact_floor(right.sum(), sizes)
+            floor += _exact_floor(int(right.sum()), *map(int, sizes))
         else:
             dealt = generator.multivariate_hypergeometric(sizes, right.sum(), size=FLOOR_DRAWS) / sizes
             floor += float((dealt.max(axis=1) - dealt.min(axis=1)).mean())
     return floor
 
 
-def _exact_floor(right: int, sizes: np.ndarray) -> float:
-    """Of one task with two bias values: the expected gap if `right` right answers are dealt out to `sizes` images."""
+@functools.lru_cache(maxsize=10_000)
+def _exact_floor(right: int, size: int, other: int) -> float:
+    """Of one task with two bias values: the expected gap if `right` right answers are dealt out to `size` and `other`
+    images. A page asks for the same few many times."""
     from scipy import stats  # here and below: takes a second, and training does not need it
 
-    first = np.arange(sizes[0] + 1)
-    chance = stats.hypergeom(sizes.sum(), right, sizes[0]).pmf(first)
-    return float(chance @ np.abs(first / sizes[0] - (right - first) / sizes[1]))
+    first = np.arange(size + 1)
+    chance = stats.hypergeom(size + other, right, size).pmf(first)
+    return float(chance @ np.abs(first / size - (right - first) / other))
 
 
 def bootstrap(data: BiasedImages, predicted: torch.Tensor, replicates: int = 200, seed: int = 0) -> dict[str, list]:

@@ -4,7 +4,6 @@ The specs are those that the chapters ask for; what came out of them is drawn: a
 digit that is never predicted, a task without test or training faces, an attack that never began, a method that refused.
 """
 
-import functools
 import re
 import warnings
 from collections.abc import Callable, Sequence
@@ -197,25 +196,6 @@ def one_picture():
     saved = Canvas.savefig
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Canvas, "savefig", lambda self, to, **how: how["format"] == "png" or saved(self, to, **how))
-        yield
-
-
-@pytest.fixture(autouse=True, scope="module")
-def floors_once():
-    """The floor is exact and slow, and groups of a dozen images have few different ones."""
-    exact = metrics.permutation_floor
-
-    @functools.cache
-    def of_task(right: tuple[int, ...], sizes: tuple[int, ...]) -> float:
-        return exact([[[hit, size - hit], [0, 0]] for hit, size in zip(right, sizes, strict=True)], np.array([0]))
-
-    def floor(counts, tasks=metrics.ALL):
-        return sum(
-            of_task(*map(tuple, each)) for each in zip(*(of[tasks] for of in metrics._groups(counts)), strict=True)
-        )
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics, "permutation_floor", floor)
         yield
 
 

@@ -15,7 +15,7 @@ from aeda_core.findings.paper import PUBLISHED, Published, in_order
 from aeda_core.runs import RunRecord
 
 DASH = "–"
-DECIMALS = dict.fromkeys(("bias", "floor", "consistency", "r", "difference", "fooled"), 2)
+DECIMALS = dict.fromkeys(("bias", "consistency", "r", "difference", "fooled"), 2)
 DECIMALS |= dict.fromkeys(("bacc", "own", "other"), 1)
 """To how many decimals a quantity is shown: about as many as the spread over seeds leaves meaningful."""
 
@@ -61,7 +61,7 @@ def spearman(one: Iterable[float], other: Iterable[float]) -> float:
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     """A row a run: what it is, how it came out, what it took.
 
-    bacc, bias, floor: `metrics.bacc`, `metrics.model_bias`, `metrics.permutation_floor`
+    bacc, bias:       `metrics.bacc`, `metrics.model_bias`
     own, other:       of C-MNIST, accuracies in percent on each digit's own training background and on the other one
     consistency:      of classes, `metrics.consistency`
     refused:          why the method does not apply, else None; its numbers are then NaN
@@ -72,9 +72,9 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
 def _row(record: RunRecord) -> dict[str, Any]:
     row = {"method": record.name, "seed": record.spec.seed, "refused": record.refused}
     row |= {"seconds": record.provenance["seconds"]}
-    row |= dict.fromkeys(("bacc", "bias", "floor", "own", "other", "consistency"), float("nan"))
+    row |= dict.fromkeys(("bacc", "bias", "own", "other", "consistency"), float("nan"))
     if record.confusion is not None:
-        row |= {"bacc": record.bacc, "bias": record.bias, "floor": record.floor}
+        row |= {"bacc": record.bacc, "bias": record.bias}
         if record.counts.ndim == 3 and not record.undefined:
             row["consistency"] = metrics.consistency(record.counts)
             if record.spec.data["name"] == "cmnist":
