@@ -59,7 +59,7 @@ class Parameters(Checked):
     """What every chapter can be told. A field's default is the `paper` profile's value.
 
     profile: smoke     seconds a chapter, for tests; its results mean nothing
-             laptop    the whole book live in 15 minutes on 2 CPU cores
+             laptop    the whole book live in 12 minutes on 2 CPU cores
              paper     the full protocol
              recorded  trains nothing and shows the committed records of `paper`
     """
