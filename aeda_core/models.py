@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aeda_core import efficientnet
 from aeda_core.datasets.base import DATA, DataError, file_sha256
 
 PRECISIONS = ("bf16", "fp32")
@@ -110,6 +111,20 @@ def vgg16(
     return Classifier(nn.Sequential(normalise, *convolutions, *head), n_features, n_targets, **classifier)
 
 
+def efficientnet_lite0(n_targets: int, weights: str = efficientnet.IMAGENET, **classifier: object) -> Classifier:
+    """A classifier for photographs of any size from 32 pixels: EfficientNet-Lite0, batch norms folded into the
+    convolutions, all weights trainable.
+
+    weights: `efficientnet.IMAGENET`, which comes with the extra `[photos]` and takes images in [-1, 1] as they are;
+             empty draws the weights
+    Raises DataError if they are not installed.
+    """
+    if weights not in (efficientnet.IMAGENET, ""):
+        raise ValueError(f"weights is {weights!r}; it is '{efficientnet.IMAGENET}', or empty to draw the weights.")
+    extractor = efficientnet.pretrained() if weights else efficientnet.extractor()
+    return Classifier(extractor, efficientnet.N_FEATURES, n_targets, **classifier)
+
+
 class _Convolution(nn.Conv2d):
     """Weights as torchvision draws them for VGG-16 [He et al. 2015]; without, so many layers do not learn."""
 
@@ -140,7 +155,11 @@ def _imagenet(name: str) -> dict[str, Tensor]:
     return {key.removeprefix("features."): value for key, value in state.items() if key.startswith("features.")}
 
 
-NETWORKS: dict[str, Callable[..., Classifier]] = {"small_cnn": small_cnn, "vgg16": vgg16}
+NETWORKS: dict[str, Callable[..., Classifier]] = {
+    "small_cnn": small_cnn,
+    "vgg16": vgg16,
+    "efficientnet_lite0": efficientnet_lite0,
+}
 
 
 def build(name: str = "small_cnn", **options: object) -> Classifier:
