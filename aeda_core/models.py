@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aeda_core import efficientnet
 from aeda_core.datasets.base import DATA, DataError, file_sha256
+from aeda_core.networks import efficientnet, imagenet, small
 
 PRECISIONS = ("bf16", "fp32")
 
@@ -60,19 +60,8 @@ class Classifier(nn.Module):
 
 
 def small_cnn(n_targets: int = 10, width: int = 32, n_features: int = 128, **classifier: object) -> Classifier:
-    """The classifier for C-MNIST: three 3×3 convolutions (width, 2·width, 2·width) and one dense layer
-    (assumption: cmnist-network).
-
-    No batch normalisation: it would mix the statistics of originals and adversarial examples. ReLU comes behind each
-    maximum, which is the same function with a quarter of the work.
-    """
-    extractor = nn.Sequential(
-        nn.Conv2d(3, width, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
-        nn.Conv2d(width, 2 * width, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
-        nn.Conv2d(2 * width, 2 * width, 3, padding=1), nn.AdaptiveMaxPool2d(3), nn.ReLU(),
-        nn.Flatten(), nn.Linear(2 * width * 9, n_features), nn.ReLU(),
-    )  # fmt: skip
-    return Classifier(extractor, n_features, n_targets, **classifier)
+    """The classifier for C-MNIST, on the extractor of networks/small.py."""
+    return Classifier(small.extractor(width, n_features), n_features, n_targets, **classifier)
 
 
 VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512)
@@ -111,17 +100,16 @@ def vgg16(
     return Classifier(nn.Sequential(normalise, *convolutions, *head), n_features, n_targets, **classifier)
 
 
-def efficientnet_lite0(n_targets: int, weights: str = efficientnet.IMAGENET, **classifier: object) -> Classifier:
+def efficientnet_lite0(n_targets: int, weights: str = imagenet.NAME, **classifier: object) -> Classifier:
     """A classifier for photographs of any size from 32 pixels: EfficientNet-Lite0, batch norms folded into the
     convolutions, all weights trainable.
 
-    weights: `efficientnet.IMAGENET`, which comes with the extra `[photos]` and takes images in [-1, 1] as they are;
-             empty draws the weights
+    weights: `imagenet.NAME`, which the extra `[photos]` brings, made for images in [-1, 1]; empty draws the weights
     Raises DataError if they are not installed.
     """
-    if weights not in (efficientnet.IMAGENET, ""):
-        raise ValueError(f"weights is {weights!r}; it is '{efficientnet.IMAGENET}', or empty to draw the weights.")
-    extractor = efficientnet.pretrained() if weights else efficientnet.extractor()
+    if weights not in (imagenet.NAME, ""):
+        raise ValueError(f"weights is {weights!r}; it is '{imagenet.NAME}', or empty to draw the weights.")
+    extractor = imagenet.pretrained() if weights else efficientnet.extractor()
     return Classifier(extractor, efficientnet.N_FEATURES, n_targets, **classifier)
 
 

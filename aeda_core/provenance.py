@@ -30,7 +30,7 @@ from aeda_core.datasets.base import IN_CHECKOUT, PROJECT
 
 DECIDING = (
     "datasets",
-    "efficientnet.py",
+    "networks",
     "models.py",
     "attack.py",
     "methods",

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from aeda_core import efficientnet, models
+from aeda_core import models
 from aeda_core.datasets import DataError
 from aeda_core.methods import METHODS, Plan
+from aeda_core.networks import imagenet
 
 
 class Reference(nn.Module):
@@ -59,7 +60,7 @@ class Reference(nn.Module):
 @pytest.mark.parametrize("size", [32, 63, 96])
 def test_computes_what_the_published_network_computes(size):
     reference = Reference().eval()
-    reference.load_state_dict(torch.load(efficientnet.weights_file(), weights_only=True))
+    reference.load_state_dict(torch.load(imagenet.weights_file(), weights_only=True))
     images = torch.rand(4, 3, size, size)
     with torch.no_grad():
         ours, theirs = models.build("efficientnet_lite0", n_targets=2).features(images), reference(images * 2 - 1)
@@ -98,15 +99,15 @@ def test_reinitialised_is_drawn_by_its_seed(biased_images):
 
 class TestWeights:
     def test_without_the_extra_it_is_a_sentence(self, monkeypatch, refused):
-        monkeypatch.setitem(sys.modules, efficientnet.PACKAGE, None)
-        assert not efficientnet.installed()
+        monkeypatch.setitem(sys.modules, imagenet.PACKAGE, None)
+        assert not imagenet.installed()
         with refused(DataError, "pip install 'aeda-core[photos]'"):
             models.build("efficientnet_lite0", n_targets=2)
 
     def test_another_file_is_refused(self, monkeypatch, refused):
-        monkeypatch.setattr(efficientnet, "SHA256", efficientnet.SHA256[:8] + "0" * 56)
+        monkeypatch.setattr(imagenet, "SHA256", imagenet.SHA256[:8] + "0" * 56)
         with refused(DataError, "efficientnet-lite0-57934424.pth", "sha256"):
-            efficientnet.weights_file()
+            imagenet.weights_file()
 
     def test_others_are_refused(self):
         with pytest.raises(ValueError, match="weights is 'cifar'; it is 'imagenet-57934424'"):

@@ -1,0 +1,1 @@
+"""The feature extractors f of the classifiers, one file each."""
