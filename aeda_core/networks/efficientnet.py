@@ -1,7 +1,6 @@
 """EfficientNet-Lite0 [Tan and Le 2019] without batch normalisation.
 
-The Lite variant has no squeeze-and-excitation, and ReLU6 in place of Swish. This file needs nothing but torch: it is
-copied beside the weights of a model that is saved.
+The Lite variant has no squeeze-and-excitation, and ReLU6 in place of Swish.
 """
 
 from __future__ import annotations

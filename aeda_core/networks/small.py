@@ -1,7 +1,4 @@
-"""Three convolutions and a dense layer, for images of digits (assumption: cmnist-network).
-
-This file needs nothing but torch: it is copied beside the weights of a model that is saved.
-"""
+"""Three convolutions and a dense layer, for images of digits (assumption: cmnist-network)."""
 
 from __future__ import annotations
 
