@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import os
 import warnings
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
+from torch.onnx import OnnxExporterError
 
 from aeda_core.errors import Problem
 from aeda_core.models import Classifier, in_chunks
@@ -94,7 +96,10 @@ def save_model(model: Model, folder: Path) -> list[str]:
     else:
         notes.append("network.py is not written: the network is your own, and loading the weights takes its class.")
     if all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime")):
-        _write_onnx(model, folder / "model.onnx")
+        try:
+            _write_onnx(model, folder / "model.onnx")
+        except OnnxExporterError as error:
+            notes.append(f"model.onnx is not written: {str(error).splitlines()[0].rstrip('.')}.")
     else:
         notes.append("model.onnx is not written: `pip install 'aeda-core[photos]'` brings what it takes.")
     return notes
@@ -150,7 +155,7 @@ def _write_onnx(model: Model, path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its successor, which needs one package more
             torch.onnx.export(
-                model,
+                _with_maxima(model),
                 (images[:2],),
                 partial,
                 input_names=["images"],
@@ -167,6 +172,32 @@ def _write_onnx(model: Model, path: Path) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+class _Maxima(nn.Module):
+    """AdaptiveMaxPool2d in operations that ONNX has, for images of one size."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.n = n
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, columns = (
+            [(i * size // self.n, -(-(i + 1) * size // self.n)) for i in range(self.n)]
+            for size in map(int, x.shape[2:])
+        )
+        maxima = [torch.stack([x[:, :, a:b, c:d].amax((2, 3)) for c, d in columns], dim=2) for a, b in rows]
+        return torch.stack(maxima, dim=2)
+
+
+def _with_maxima(model: Model) -> Model:
+    """The same model with _Maxima for AdaptiveMaxPool2d, which torch does not express in ONNX."""
+    model = copy.deepcopy(model)
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.AdaptiveMaxPool2d) and isinstance(child.output_size, int):
+                setattr(parent, name, _Maxima(child.output_size))
+    return model
 
 
 def _computed(path: Path, images: Tensor) -> NDArray[np.float32]:
