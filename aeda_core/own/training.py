@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
+from tqdm import tqdm
 
 from aeda_core import provenance
 from aeda_core.datasets.base import DATA, BiasedImages, fingerprint
@@ -95,8 +98,29 @@ def fit_once(
     return model
 
 
-def seconds_an_epoch(method: str, data: BiasedImages, network: Builder, **options: Any) -> float:
-    """How long an epoch of `method` over `data` takes here, judged by two batches."""
+@contextmanager
+def estimated(
+    data: BiasedImages,
+    network: Builder,
+    runs: Sequence[tuple[str, dict[str, Any]]],
+    epochs: int,
+    shown: bool = True,
+) -> Iterator[Callable[[str], Callable[[], None]]]:
+    """A bar for training each of `runs`, a method and its options, on `data`; it says first how long that will take.
+
+    Gives the `progress` of `fit` for a method. On no terminal, or unless `shown`, there is no bar.
+    """
+    shown = shown and sys.stderr.isatty()
+    costs = {method: _seconds(method, data, network, options) if shown else 1.0 for method, options in runs}
+    total = epochs * sum(costs[method] for method, _ in runs)
+    form = "{desc} {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
+    described = f"{len(runs)} trainings, about {math.ceil(total / 60)} min"
+    with tqdm(total=total, desc=described, bar_format=form, disable=not shown) as bar:
+        yield lambda method: lambda: bar.update(costs[method])
+
+
+def _seconds(method: str, data: BiasedImages, network: Builder, options: dict[str, Any]) -> float:
+    """How long an epoch takes here, judged by two batches."""
     some = data[torch.linspace(0, len(data) - 1, min(len(data), 2 * BATCH)).long()]
     with torch.random.fork_rng():
         trained = named(method)(network(), some, Plan(epochs=2, batch_size=BATCH), 0, **options)
