@@ -276,12 +276,17 @@ def _averages(faces: celeba.Faces) -> tuple[np.ndarray, np.ndarray, str]:
 
 
 ATTRIBUTION = Chapter(
-    "attribution", "01_bias_attribution.ipynb", CelebAParameters, (partial(specs, methods=("original",)),)
+    "attribution",
+    "01_bias_attribution.ipynb",
+    CelebAParameters,
+    (partial(specs, methods=("original",)),),
+    about=("Fig. 2",),
 )
-CHAPTER = Chapter("celeba", "06_celeba.ipynb", CelebAParameters, (specs,), tuning, keep_averages)
+CHAPTER = Chapter("celeba", "06_celeba.ipynb", CelebAParameters, (specs,), tuning, keep_averages, about=("Table 2",))
 ACCURACY_FAIRNESS = Chapter(
     "accuracy_fairness",
     "08_accuracy_and_fairness.ipynb",
     CelebAParameters,
     (partial(specs, methods=BEFORE_AND_AFTER),),
+    about=("Fig. 10(c)",),
 )

@@ -26,6 +26,7 @@ class Chapter:
                 stands in for all of a comparison (see `runs.kept`)
     tuning:     the runs that chose its hyper-parameters
     keep:       writes what else the recorded chapter shows of the data, given data_root
+    about:      the tables and figures of the paper whose claims stand with it on the scorecard's page
     """
 
     name: str
@@ -34,6 +35,7 @@ class Chapter:
     compared: tuple[Specs, ...] = ()
     tuning: Specs = _none
     keep: Callable[[str], None] | None = None
+    about: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -44,10 +46,13 @@ class Chapter:
         """The runs that it asks for."""
         return [spec for specs in self.compared for spec in specs(parameters)]
 
+    def shown(self) -> list[list[RunSpec]]:
+        """The committed runs that it compares, a list a comparison."""
+        return [specs(self.parameters.load("recorded")) for specs in self.compared]
+
     def asked(self) -> list[list[RunSpec]]:
-        """The committed runs that it shows, a list a comparison; the last are those of `tuning`."""
-        parameters = self.parameters.load("recorded")
-        return [specs(parameters) for specs in (*self.compared, self.tuning)]
+        """All committed runs that it asks for: `shown`, and last those of `tuning`."""
+        return [*self.shown(), self.tuning(self.parameters.load("recorded"))]
 
     @property
     def has_runs(self) -> bool:

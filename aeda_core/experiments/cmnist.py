@@ -170,4 +170,4 @@ def examples(p: CMNISTParameters) -> tuple[cmnist.BiasedImages, cmnist.BiasedIma
     return training[torch.tensor(first)], test[torch.tensor(both)], digits.source
 
 
-CHAPTER = Chapter("cmnist", "05_cmnist.ipynb", CMNISTParameters, (specs,), tuning)
+CHAPTER = Chapter("cmnist", "05_cmnist.ipynb", CMNISTParameters, (specs,), tuning, about=("Table 1", "Fig. 8"))

@@ -203,4 +203,6 @@ def _samples(p: FewShotParameters, digits: mnist.Digits) -> tuple[dict[str, np.n
     return {name: image.numpy() for name, image in images.items()}, digits.source
 
 
-CHAPTER = Chapter("few_shot", "09_few_shot.ipynb", FewShotParameters, (specs,), tuning, keep_samples)
+CHAPTER = Chapter(
+    "few_shot", "09_few_shot.ipynb", FewShotParameters, (specs,), tuning, keep_samples, about=("Table 3",)
+)

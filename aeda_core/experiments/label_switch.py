@@ -188,4 +188,4 @@ def perturbations(p: LabelSwitchParameters) -> tuple[BiasedImages, list[torch.Te
     return shown, examples, splits.source
 
 
-CHAPTER = Chapter("label_switch", "02_switched_labels.ipynb", LabelSwitchParameters, (specs,))
+CHAPTER = Chapter("label_switch", "02_switched_labels.ipynb", LabelSwitchParameters, (specs,), about=("Fig. 3",))

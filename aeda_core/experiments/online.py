@@ -98,5 +98,9 @@ def _changed(specs: Iterable[RunSpec], **options: Any) -> list[RunSpec]:
     return [spec.model_copy(update={"options": {**spec.options, **options}}) for spec in specs]
 
 
-TRANSFER = Chapter("transfer", "03_transferability.ipynb", OnlineParameters, (transfer_specs,))
-CHAPTER = Chapter("online", "07_online_attack.ipynb", OnlineParameters, (online_specs,))
+TRANSFER = Chapter(
+    "transfer", "03_transferability.ipynb", OnlineParameters, (transfer_specs,), about=("Fig. 4", "Fig. 11")
+)
+CHAPTER = Chapter(
+    "online", "07_online_attack.ipynb", OnlineParameters, (online_specs,), about=("Fig. 10(a)", "Fig. 10(b)")
+)
