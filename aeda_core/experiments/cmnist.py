@@ -74,10 +74,11 @@ class CMNISTParameters(Parameters):
         "laptop": {
             "precision": "auto",
             "seeds": 1,
-            "n_train": 1200,
+            "n_train": 1000,
             "n_validation": 300,
             "epochs": 8,
-            "steps": 3,  # the attack is most of the cost
+            "steps": 2,  # the attack is most of the cost
+            "step_size": 0.18,
             "source_epochs": 8,  # what fools one that has hardly learned anything fools the target's features, too
             "gan_epochs": 1,
             "gan_width": 8,

@@ -57,6 +57,7 @@ class LabelSwitchParameters(Parameters):
             "epochs": 6,
             "source_epochs": 6,
             "radii": (0.0, 0.03),
+            "steps": 4,
             "digits_train": 1000,
             "digits_validation": 300,
             "digits_epochs": 5,
