@@ -189,6 +189,8 @@ def test_tuning_has_a_row_for_each_setting_and_marks_the_one_in_use():
     assert table.data["what was changed"].tolist() == ["ε 0.2", "nothing", "ε 0.2, λ 0.5"]
     assert tables.tuning(tried).data["what was changed"].tolist() == ["nothing", "ε 0.1", "λ 0.5"]
     assert table.data["used"].tolist() == ["", "✓", ""]
+    several = tables.tuning(tried, [record("aeda_robust", options=settings[i]) for i in (1, 2)])
+    assert several.data["used"].tolist() == ["", "✓", "✓"]
     assert table.data["bACC (%)"].tolist() == ["70.0 [70.0, 70.0]", "75.0 [75.0, 75.0]", "80.0 [80.0, 80.0]"]
 
 
