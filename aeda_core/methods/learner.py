@@ -10,6 +10,22 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from aeda_core.errors import Problem
+
+
+class Diverged(Problem):
+    """A loss is infinite or no number, and what was trained with it is worth nothing."""
+
+
+def finite(loss: Tensor, what: str) -> float:
+    """The `loss` of an epoch of `what`. Raises Diverged where it is infinite or no number."""
+    value = loss.detach().item()
+    if not math.isfinite(value):
+        raise Diverged(
+            f"the loss of {what} is {value}; nothing of this epoch is kept, and a lower learning rate may help."
+        )
+    return value
+
 
 @dataclass(frozen=True)
 class Plan:
