@@ -29,7 +29,7 @@ class Held(Problem):
 
 
 class Lease:
-    """Being the one that works on something; `lost` where another has taken it over, for this process showed no life."""
+    """Being the one that works on something; `lost` where another took it over, for this process showed no life."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.lost = path, False

@@ -179,7 +179,7 @@ def perform(spec: RunSpec, data_root: str = "", checkpoint: Path | None = None, 
     code = {"commit": provenance.commit(), "code": provenance.code()}
     cost = provenance.Cost(checkpoint)
 
-    def saved() -> None:
+    def saved(done: int) -> None:
         if cost.path is not None:
             write_atomically(cost.path, json.dumps(cost.total))
         _tick(ticks)
@@ -203,7 +203,7 @@ def perform(spec: RunSpec, data_root: str = "", checkpoint: Path | None = None, 
 
 
 def _outcome(
-    spec: RunSpec, splits: datasets.Splits, device: torch.device, checkpoint: Path | None, saved: Callable[[], None]
+    spec: RunSpec, splits: datasets.Splits, device: torch.device, checkpoint: Path | None, saved: Callable[[int], None]
 ) -> dict[str, Any]:
     """What a record says of a run besides its spec and provenance."""
     held_out, test = splits.validation.to(device), getattr(splits, spec.tested_on).to(device)

@@ -117,7 +117,7 @@ class Translation:
         return in_chunks(paint, images)
 
     def epochs(self) -> Iterator[None]:
-        """Train the epochs that are left, one at a time: the generators and the discriminators in turns, a step each."""
+        """Train the epochs that are left: the generators and the discriminators in turns, a step each."""
         while self.done < self.settings.gan_epochs:
             size = self.settings.gan_batch_size
             orders = [self._order(len(images), self.longest).split(size) for images in self.domains]
