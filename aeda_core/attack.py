@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from aeda_core.errors import Problem, require_number
 from aeda_core.models import Classifier, frozen, pixels, target_loss
 
 CHUNK = 64
@@ -69,15 +70,11 @@ class Attack:
 
     def __post_init__(self) -> None:
         if self.norm not in NORMS:
-            raise ValueError(f"norm is {self.norm!r}; it is one of {', '.join(NORMS)}.")
-        if not self.epsilon >= 0:
-            raise ValueError(f"epsilon is {self.epsilon}; the radius of a perturbation is 0 or more.")
-        if not self.step_size > 0:
-            raise ValueError(f"step_size is {self.step_size}; a step is longer than 0.")
-        if self.steps < 1:
-            raise ValueError(f"steps is {self.steps}; an attack takes at least 1 step.")
-        if not 0 <= self.lambda_ <= 1:
-            raise ValueError(f"lambda_ is {self.lambda_}; it weighs two losses and lies in [0, 1].")
+            raise Problem(f"norm is {self.norm!r}; it is one of {', '.join(NORMS)}.")
+        require_number("epsilon", self.epsilon, "the radius of a perturbation is finite and 0 or more", least=0)
+        require_number("step_size", self.step_size, "a step is finite and longer than 0", above=0)
+        require_number("steps", self.steps, "an attack takes a whole number of steps, at least 1", least=1, whole=True)
+        require_number("lambda_", self.lambda_, "it weighs two losses and lies in [0, 1]", least=0, most=1)
 
     def __call__(
         self,
@@ -97,7 +94,7 @@ class Attack:
         Returns float32 (N, 3, H, W) in [0, 1], within ε of `images`.
         """
         if self.lambda_ < 1 and targets is None:
-            raise ValueError(f"lambda_ is {self.lambda_}: Eq. (3) keeps the target labels, so pass targets.")
+            raise Problem(f"lambda_ is {self.lambda_}: Eq. (3) keeps the target labels, so pass targets.")
 
         def eq3(x_adv: Tensor) -> Tensor:
             target_logits, bias_logits = model(x_adv)  # one pass through f for both terms
@@ -131,10 +128,10 @@ class Attack:
         """The same for uint8 images, in chunks. The perturbation is cut, not rounded, to whole grey levels, so that
         what is stored is an image and stays inside the ball.
 
-        Raises ValueError if steps from a `start` are so short that the cut would take them back.
+        Raises Problem if steps from a `start` are so short that the cut would take them back.
         """
         if start is not None and self.norm == "linf" and self.step_size < 1 / 255:
-            raise ValueError(
+            raise Problem(
                 f"step_size is {self.step_size}; from an earlier example it is at least 1/255, for what is less than a "
                 "grey level would be lost from one time to the next."
             )

@@ -57,7 +57,7 @@ def run(
     method: Annotated[str, typer.Argument(help=", ".join(METHODS))],
     chapter: str = "cmnist",
     profile: Profile = "laptop",
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0, max=99)] = 0,
     data: DataRoot = "",
     set_: Set = None,
 ) -> None:
@@ -243,6 +243,9 @@ def _pairs(pairs: list[str] | None, chapter: Chapter | None = None) -> dict[str,
     for pair in pairs or []:
         if "=" not in pair:
             raise ParameterError(f"--set takes NAME=VALUE, not '{pair}'.")
+        name, value = pair.split("=", 1)
+        if option := {"profile": "--profile", "data_root": "--data"}.get(name):
+            raise ParameterError(f"{name} is an option of its own: give {option} {value}.")
     given = dict(pair.split("=", 1) for pair in pairs or [])
     return {name: value for name, value in given.items() if not chapter or name in chapter.parameters.model_fields}
 

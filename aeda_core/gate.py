@@ -18,7 +18,7 @@ from scipy import stats
 
 from aeda_core import datasets, provenance, runs
 from aeda_core.datasets.base import DATA, PROJECT
-from aeda_core.errors import Problem
+from aeda_core.errors import Problem, require_number
 from aeda_core.experiments import CHAPTERS, Chapter, common
 from aeda_core.findings import scorecard
 from aeda_core.runs import RunRecord, RunSpec
@@ -118,6 +118,7 @@ of three, Student's t would allow nearly anything."""
 
 def sample(n: int, seed: int, minutes: float) -> list[RunRecord]:
     """`n` of the recorded runs that took at most `minutes` of CPU time and have SIBLINGS, drawn by `seed`."""
+    require_number("minutes", minutes, "it is a number of minutes, more than 0", above=0)
     found = [r for own in _families() if len(own) >= SIBLINGS for r in own]
     found = [record for record in found if record.provenance["cpu_seconds"] <= 60 * minutes]
     return random.Random(seed).sample(found, min(n, len(found)))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from aeda_core.datasets.base import BiasedImages
-from aeda_core.errors import Problem
+from aeda_core.errors import Problem, require_number
 from aeda_core.methods.learner import Learner, Plan
 from aeda_core.methods.needs import Need
 from aeda_core.models import Classifier, pixels, target_loss
@@ -66,9 +66,12 @@ class Method:
 
     def __init__(self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, **options: object) -> None:
         self.options = self.Options.checked(**options)
+        if not len(data):
+            raise Problem("the training set has no image, and there is nothing to learn from; give at least one.")
         for need in self.needs:
             need.check(getattr(self, "name", type(self).__name__), data)
         _require_outputs(model, data)
+        require_number("seed", seed, "it is a whole number from 0 to 2^63 - 1", least=0, below=2**63, whole=True)
         self.model, self.plan, self.seed = model, plan, seed
         self.data = self.select(data)
         self.weights = self.weigh()
