@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from aeda_core import datasets, experiments, gate, provenance, runs
+from aeda_core import datasets, experiments, gate, provenance, runs, storage
 from aeda_core.datasets.base import IN_CHECKOUT, PROJECT
 from aeda_core.errors import Problem
 from aeda_core.experiments import CHAPTERS, Chapter
@@ -166,7 +166,7 @@ def chapters() -> None:
         parameters.source = chapter.parameters.cell()
         nbclient.NotebookClient(notebook, record_timing=False).execute()
         gate.stamp(notebook, chapter)
-        runs.write_atomically(path, nbformat.writes(notebook) + "\n")
+        storage.write(path, nbformat.writes(notebook) + "\n")
         out.print(f"{path.relative_to(PROJECT)} executed")
 
 

@@ -16,7 +16,7 @@ import nbformat
 import numpy as np
 from scipy import stats
 
-from aeda_core import datasets, provenance, runs
+from aeda_core import datasets, provenance, runs, storage
 from aeda_core.datasets.base import DATA, PROJECT
 from aeda_core.errors import Problem, require_number
 from aeda_core.experiments import CHAPTERS, Chapter, common
@@ -68,7 +68,7 @@ def stale_modules() -> list[str]:
 
 def accept() -> None:
     """Take the modules as they are for those that the records were made with."""
-    runs.write_atomically(LOCK, json.dumps(provenance.modules(), indent=1) + "\n")
+    storage.write(LOCK, json.dumps(provenance.modules(), indent=1) + "\n")
 
 
 def stamp(notebook: nbformat.NotebookNode, chapter: Chapter) -> None:

@@ -35,6 +35,11 @@ class Lease:
         self.path, self.lost = path, False
         self._over = threading.Event()
 
+    def require(self) -> None:
+        """Raise Held if it is lost."""
+        if self.lost:
+            raise Held("another process took this run over, for this one showed no life; it is trained there.")
+
     def beat(self) -> None:
         """Show life until it is over: a new time on the file, whatever the clock says."""
         while not self._over.wait(BEAT):

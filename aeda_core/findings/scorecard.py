@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from aeda_core import provenance, runs
+from aeda_core import provenance, storage
 from aeda_core.datasets.base import DATA, PROJECT
 from aeda_core.experiments import celeba, cmnist, few_shot, online
 from aeda_core.experiments import label_switch as switch
@@ -128,5 +128,5 @@ def write(check: bool = False) -> list[str]:
             texts[path] = new
     if not check:
         for path, text in texts.items():
-            runs.write_atomically(path, text)
+            storage.write(path, text)
     return [str(path.relative_to(PROJECT)) for path in texts]
