@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
@@ -34,12 +35,16 @@ from aeda_core.workers import stop_if_asked
 RESULTS_VERSION = 1
 """Part of every spec; raised by hand when a change to the library changes results."""
 
-RUNS = DATA / "runs"
+_HOME = Path(os.environ.get("AEDA_RUNS") or DATA)
+RUNS = _HOME / "runs"
+"""Records, in data/ or the folder that the environment variable AEDA_RUNS names, such as a cluster's shared disk."""
+
 Store = Literal["paper", "own", "live"]
 """A folder of RUNS: the committed protocol; what a reader trained at profile `paper`; what was trained at the others.
 The last two are git-ignored."""
 
-CHECKPOINTS = DATA / "checkpoints"
+CHECKPOINTS = _HOME / "checkpoints"
+"""What stopped runs go on from, and leases."""
 
 ANEW = "restore it with git if it is committed, otherwise delete it, and it is trained anew"
 """The way out where a record cannot be believed."""
