@@ -145,10 +145,11 @@ class Cost:
 
     def _read(self) -> list[Any]:
         try:
-            return json.loads(self.path.read_text())
+            seconds, cpu_seconds, epochs = json.loads(self.path.read_bytes())
+            return [seconds, cpu_seconds, epochs]
         except FileNotFoundError:
             return [0.0, 0.0, 0]
-        except ValueError:
+        except (ValueError, TypeError):
             aside = storage.set_aside(self.path)
             tqdm.write(f"'{self.path}' is damaged; it is now '{aside.name}', and the cost of the run is counted anew.")
             return [0.0, 0.0, 0]

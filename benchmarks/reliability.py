@@ -6,12 +6,17 @@ done. Nothing is simulated: processes die, and files stay behind as they were.
 
 from __future__ import annotations
 
+import argparse
+import ast
 import importlib
 import json
 import multiprocessing
+import os
 import random
+import signal
 import sys
 import tempfile
+import threading
 import time
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -23,7 +28,7 @@ from typing import Any
 
 import torch
 
-from aeda_core import provenance, runs, storage
+from aeda_core import cluster, provenance, runs, storage
 from aeda_core.datasets import mnist
 from aeda_core.datasets.base import DATA, PROJECT
 from aeda_core.leases import Held
@@ -31,8 +36,9 @@ from aeda_core.methods import METHODS, STUDIES, named
 from aeda_core.runs import RunRecord, RunSpec
 
 RELIABILITY = DATA / "reliability.json"
-KILLS = 3
-"""Of each run."""
+BAD_INPUT = PROJECT / "tests" / "bad_input.toml"
+KILLS, ON_DASK = 3, 24
+"""Kills of each run, and runs on Dask."""
 
 _DATA = {"name": "cmnist", "fingerprint": mnist.EMBEDDED_FINGERPRINT, "n_train": 100, "n_validation": 60, "size": 8}
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -84,14 +90,26 @@ def store(folder: Path) -> Iterator[None]:
         runs.RUNS, runs.CHECKPOINTS = before
 
 
-def begin(specs: Sequence[RunSpec]) -> ForkProcess:
-    """A process that runs `specs`, one after the other; what others train it comes back to."""
-    process = _FORK.Process(target=_work, args=(list(specs),))
+def begin(specs: Sequence[RunSpec], log: Path | None = None) -> ForkProcess:
+    """A process that runs `specs`, one after the other; what others train it comes back to.
+
+    log: gets a line with the id of every run that is begun
+    """
+    process = _FORK.Process(target=_work, args=(list(specs), log))
     process.start()
     return process
 
 
-def _work(specs: list[RunSpec]) -> None:
+def _work(specs: list[RunSpec], log: Path | None) -> None:
+    perform = runs.perform
+
+    def logged(spec: RunSpec, *given: Any) -> RunRecord:
+        if log is not None:
+            with log.open("a") as file:
+                file.write(f"{spec.id}\n")
+        return perform(spec, *given)
+
+    runs.perform = logged
     while specs:
         spec = specs.pop(0)
         try:
@@ -104,6 +122,11 @@ def _work(specs: list[RunSpec]) -> None:
 def records(specs: Sequence[RunSpec]) -> dict[str, RunRecord]:
     """What is recorded of `specs`, by their ids."""
     return {record.spec.id: record for record in runs.recorded(specs, "smoke") if record is not None}
+
+
+def digests(specs: Sequence[RunSpec]) -> dict[str, str]:
+    """Of what is recorded of `specs`, by their ids."""
+    return {id_: record.digest for id_, record in records(specs).items()}
 
 
 def killed(spec: RunSpec, seconds: float, chance: random.Random, kills: int = KILLS) -> int:
@@ -121,60 +144,95 @@ def killed(spec: RunSpec, seconds: float, chance: random.Random, kills: int = KI
     return died
 
 
-def together(specs: Sequence[RunSpec], n: int, kills: int, chance: random.Random) -> int:
+def together(specs: Sequence[RunSpec], n: int, kills: int, chance: random.Random, log: Path | None = None) -> int:
     """`n` processes on one store run all of `specs`, of which `kills` are killed at random and begun again."""
-    processes, died = [begin(specs) for _ in range(n)], 0
+    processes, died = [begin(specs, log) for _ in range(n)], 0
     while any(process.is_alive() for process in processes):
         time.sleep(chance.uniform(0.05, 0.5))
         at = chance.randrange(n)
         if died < kills and processes[at].is_alive():
             processes[at].kill()
             processes[at].join()
-            processes[at], died = begin(specs), died + 1
+            processes[at], died = begin(specs, log), died + 1
     return died
 
 
-def measured(seed: int = 0) -> dict[str, Any]:
-    """The report: how many kills, and how many of the runs came out as if nothing had happened."""
+def on_dask(specs: Sequence[RunSpec], folder: Path) -> dict[str, str]:
+    """The digests of `specs`, run by two worker processes of a local Dask cluster, one of which is killed."""
+    os.environ["AEDA_RUNS"] = str(folder)
+    with store(folder), cluster.dask("local", 2) as executor:
+        victim = executor.submit(os.getpid).result()
+        threading.Timer(1.0, os.kill, (victim, signal.SIGKILL)).start()
+        found = runs.run_all(specs, profile="smoke", data_root=mnist.EMBEDDED, executor=executor)
+    return {record.spec.id: record.digest for record in found}
+
+
+def measured(names: Sequence[str], kills: int, on_two_workers: int, seed: int = 0) -> dict[str, Any]:
+    """The report: how many kills, and how many of the runs came out as if nothing had happened.
+
+    kills:          of each run
+    on_two_workers: how many runs are trained on Dask, one of its two workers being killed
+    """
     warm()
-    chance, specs, seconds = random.Random(seed), grid(), {}
+    chance, specs, seconds = random.Random(seed), grid(1, names), {}
+    on_cluster = grid(2, names)[:on_two_workers]
     with tempfile.TemporaryDirectory() as folder:
         with store(Path(folder, "undisturbed")):
-            for spec in specs:
+            for spec in [*specs, *(spec for spec in on_cluster if spec.seed)]:
                 began = time.monotonic()
                 begin([spec]).join()
                 seconds[spec.id] = time.monotonic() - began
-            expected = {id_: record.digest for id_, record in records(specs).items()}
+            expected = digests([*specs, *on_cluster])
         with store(Path(folder, "killed")):
-            alone = {spec.id: killed(spec, seconds[spec.id], chance) for spec in specs}
-            found = {id_: record.digest for id_, record in records(specs).items()}
-        with store(Path(folder, "together")):
-            shared = together(specs, n=3, kills=10, chance=chance)
-            common = {id_: record.digest for id_, record in records(specs).items()}
-    exact = [id_ for id_ in expected if found.get(id_) == common.get(id_) == expected[id_]]
+            alone = {spec.method: killed(spec, seconds[spec.id], chance, kills) for spec in specs}
+            found = [(specs, digests(specs))]
+        with store(Path(folder, "shared")):
+            log = Path(folder, "begun")
+            together(specs, n=2, kills=0, chance=chance, log=log)
+            trained_once = sorted(log.read_text().split()) == sorted(spec.id for spec in specs)
+            found.append((specs, digests(specs)))
+        with store(Path(folder, "shared and killed")):
+            shared = together(specs, n=3, kills=kills * len(names) // 3, chance=chance)
+            found.append((specs, digests(specs)))
+        if on_cluster:
+            found.append((on_cluster, on_dask(on_cluster, Path(folder, "dask"))))
+    wrong = {spec.id for asked, got in found for spec in asked if got.get(spec.id) != expected.get(spec.id, "none")}
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": provenance.commit(),
         "device": provenance.cpu_name(),
-        "methods": {spec.method: alone[spec.id] for spec in specs},
-        "kills": sum(alone.values()) + shared,
-        "kills_of_workers_on_one_store": shared,
-        "runs": len(specs),
-        "resumed_exact": len(exact),
-        "lost": len(specs) - len(exact),
-        "bad_inputs": len(_cases("bad_input.toml")),
-        "faults": _cases("faults.toml"),
+        "methods": alone,
+        "kills": sum(alone.values()) + shared + bool(on_cluster),
+        "kills_on_one_store": shared,
+        "runs": len(seconds),
+        "runs_on_dask": len(on_cluster),
+        "resumed_exact": len(seconds) - len(wrong),
+        "trained_once": trained_once,
+        "lost": len(wrong),
+        "bad_inputs": sum(map(len, tomllib.loads(BAD_INPUT.read_text(encoding="utf-8")).values())),
+        "faults": faults(),
     }
 
 
-def _cases(name: str) -> list[str]:
-    """What a table of the tests holds, in words."""
-    table = tomllib.loads((PROJECT / "tests" / name).read_text(encoding="utf-8"))
-    return [case.get("is", str(case.get("give"))) for cases in table.values() for case in cases]
+def faults() -> list[str]:
+    """What tests/test_faults.py does to runs, in the words of its tests."""
+    tree = ast.parse((PROJECT / "tests" / "test_faults.py").read_text(encoding="utf-8"))
+    tests = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    return [(ast.get_docstring(test) or test.name).splitlines()[0] for test in tests]
+
+
+def main() -> int:
+    """Measure and write the report; 1 if a run was lost."""
+    asked = argparse.ArgumentParser(prog="python -m benchmarks.reliability", description=__doc__.splitlines()[0])
+    asked.add_argument("--short", action="store_true", help="three methods, a kill each, no Dask")
+    asked.add_argument("--into", type=Path, default=RELIABILITY, help="the file to be written")
+    given = asked.parse_args()
+    names = ("original", "aeda_pre", "cyclegan") if given.short else (*METHODS, *STUDIES)
+    report = measured(names, *((1, 0) if given.short else (KILLS, ON_DASK)))
+    storage.write(given.into, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    print(f"{report['kills']} kills, {report['resumed_exact']} of {report['runs']} runs exact: {given.into}")
+    return int(report["lost"] > 0 or not report["trained_once"])
 
 
 if __name__ == "__main__":
-    report = measured()
-    storage.write(RELIABILITY, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-    print(f"{RELIABILITY} written: {report['kills']} kills, {report['resumed_exact']} of {report['runs']} runs exact")
-    sys.exit(report["lost"] > 0)
+    sys.exit(main())

@@ -47,7 +47,16 @@ class TestModules:
     def test_every_module_that_decides_results_is_watched(self):
         assert set(provenance.modules()) == set(provenance.DECIDING)
         code = {path.name for path in (gate.PROJECT / "aeda_core").iterdir() if not path.name.startswith("__")}
-        others = {"cli.py", "errors.py", "experiments", "gate.py", "leases.py", "profiles.py", "provenance.py", "registry.py"}
+        others = {
+            "cli.py",
+            "errors.py",
+            "experiments",
+            "gate.py",
+            "leases.py",
+            "profiles.py",
+            "provenance.py",
+            "registry.py",
+        }
         others |= {"schedule.py", "storage.py", "workers.py"}
         assert code - set(provenance.DECIDING) == others | {"display", "findings"}
 
