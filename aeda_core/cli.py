@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from aeda_core import cluster, datasets, experiments, gate, provenance, runs, storage
+from aeda_core import cluster, datasets, gate, provenance, runs, storage
 from aeda_core.datasets.base import IN_CHECKOUT, PROJECT
 from aeda_core.errors import Problem
 from aeda_core.experiments import CHAPTERS, Chapter
@@ -232,7 +232,7 @@ def verify(
 def _chapter(name: str) -> Chapter:
     if name not in CHAPTERS:
         raise ParameterError(f"there is no chapter '{name}'; known are {', '.join(CHAPTERS)}.")
-    return experiments.CHAPTERS[name]
+    return CHAPTERS[name]
 
 
 def _chapters(names: list[str] | None, pairs: list[str] | None) -> dict[str, Chapter]:

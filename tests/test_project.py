@@ -116,7 +116,7 @@ def imported(path: Path) -> Iterator[str]:
 def test_tests_come_with_the_book():
     """The extra `test` is what the lock and conda hold."""
     (own,) = [requirement for requirement in TEST if requirement.name == PYPROJECT["name"]]
-    assert own.extras == {"book"}
+    assert own.extras == {"book", "cluster", "photos"}
 
 
 def test_oracle_finds_what_it_needs_in_the_lock():
