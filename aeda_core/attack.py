@@ -18,6 +18,9 @@ from aeda_core.models import Classifier, frozen, pixels, target_loss
 CHUNK = 64
 """Images attacked at a time: few enough for their activations to stay in a CPU core's cache."""
 
+CHUNK_ON_GPU = 1024
+"""The same on a GPU, where they are to keep it busy."""
+
 
 class LInf:
     """Every pixel within ε of the original; steps along the sign of the gradient."""
@@ -137,7 +140,8 @@ class Attack:
             )
         chunks = []
         given = (images, towards, targets, images if start is None else start)
-        for x, b, t, s in zip(*(part.split(CHUNK) for part in given), strict=True):
+        size = CHUNK if images.device.type == "cpu" else CHUNK_ON_GPU
+        for x, b, t, s in zip(*(part.split(size) for part in given), strict=True):
             x_adv = self(model, pixels(x), b, t, None if start is None else pixels(s))
             # 1e-3 of a grey level forgives float error where ε is a whole number of them
             levels = ((x_adv * 255 - x).abs() + 1e-3).floor() * (x_adv * 255 - x).sign()

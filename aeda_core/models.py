@@ -125,14 +125,15 @@ class _Convolution(nn.Conv2d):
 
 def reinitialised(model: Classifier, seed: int) -> Classifier:
     """The same network with new initial weights, drawn by `seed` independently of those of `model`."""
-    other = copy.deepcopy(model)
+    device = next(model.parameters()).device
+    other = copy.deepcopy(model).cpu()  # drawn there, the same weights on every device
     with torch.random.fork_rng():
         # a run's own seed has already drawn `model`
         torch.manual_seed(int(torch.randint(2**31, (), generator=torch.Generator().manual_seed(seed))))
         for module in other.modules():
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
-    return other
+    return other.to(device)
 
 
 def _imagenet(name: str) -> dict[str, Tensor]:

@@ -207,6 +207,8 @@ def perform(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         torch.set_num_threads(1)
+    # float32 is meant where a spec says fp32: by default convolutions on a GPU round to 10 bits (TF32)
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     # Looked up before training, because the files may be edited while it runs and the code in memory stays as it is.
     code = {"commit": provenance.commit(), "code": provenance.code()}
     cost = provenance.Cost(checkpoint)
