@@ -22,8 +22,10 @@ def dask(address: str, workers: int) -> Iterator[Executor]:
     """
     try:
         from distributed import Client, LocalCluster
-    except ModuleNotFoundError:
-        raise Problem("--dask needs Dask distributed; install it with `pip install 'aeda-core[cluster]'`.") from None
+    except ModuleNotFoundError as missing:
+        raise Problem(
+            f"--dask needs {missing.name}, which is not installed; `pip install 'aeda-core[cluster]'` does it."
+        ) from None
     if address == "local":
         with (
             LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,

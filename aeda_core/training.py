@@ -52,17 +52,16 @@ def train(
 
     for _ in method.prepare():
         keep()
-    averaged = method.learner.averaged
     for number in range(len(rows) + 1, method.learner.plan.epochs + 1):
         loss = finite(method.epoch(number), f"{method.name} in epoch {number}")
         rows.append({"epoch": number, "loss": round(loss, 6), **_looked_at(method, validation)})
         keep()
-    return averaged.module, rows
+    return method.averaged, rows
 
 
 def _looked_at(method: Method, validation: BiasedImages) -> Row:
     """What a row says besides the loss."""
-    counts = metrics.confusion(method.learner.averaged.module, validation)
+    counts = metrics.confusion(method.averaged, validation)
     known = metrics.defined(counts)
     row = {"bacc": metrics.bacc(counts, known), "bias": metrics.model_bias(counts, known)}
     some = torch.arange(min(PROBED, len(method.data)), device=method.learner.device)
@@ -94,4 +93,5 @@ def _restore(method: Method, path: Path) -> list[Row]:
         )
     method.model.load_state_dict(state["model"])
     method.load_state_dict(state["method"])
-    return state["rows"]
+    rows: list[Row] = state["rows"]
+    return rows

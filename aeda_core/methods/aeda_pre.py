@@ -30,4 +30,4 @@ class AEDAPre(AEDA):
         return new_source(self.model, self.data, plan, self.seed, withstood)
 
     def use(self, prepared: Source) -> None:
-        self.renew(prepared.classifier, torch.arange(len(self.data), device=self.learner.device))
+        self.renew(prepared.averaged, torch.arange(len(self.data), device=self.learner.device))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -64,6 +64,9 @@ class Method:
 
     options: Options
 
+    attacked: Tensor
+    """int64 (N,), of methods with `latest_examples`: the bias value that each example is to show."""
+
     def __init__(self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, **options: object) -> None:
         self.options = self.Options.checked(**options)
         if not len(data):
@@ -82,6 +85,11 @@ class Method:
     def to_prepare(self) -> Preparation | None:
         """What is to be trained before the first epoch; None: nothing."""
         return None
+
+    @property
+    def averaged(self) -> Classifier:
+        """The classifier with averaged weights, which is what training comes to."""
+        return cast(Classifier, self.learner.averaged.module)
 
     def select(self, data: BiasedImages) -> BiasedImages:
         """The part of the training set that is trained on."""
@@ -160,12 +168,12 @@ class Method:
         """X_adv as of now, uint8, of the training images `index`; None where a method makes none."""
         return None
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         """Everything besides the weights that the next epoch depends on."""
         preparation = None if self.preparation is None else self.preparation.state_dict()
         return {"learner": self.learner.state_dict(), "preparation": preparation}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
         self.learner.load_state_dict(state["learner"])
         preparation = state["preparation"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from aeda_core.attack import Attack
+from aeda_core.attack import Attack, Norm
 from aeda_core.datasets.base import BiasedImages, other_values
 from aeda_core.methods.base import Method
 from aeda_core.methods.learner import Plan, finite
@@ -45,11 +46,6 @@ class Source(Method):
         super().__init__(model, data, plan, seed, **options)
         self.done = 0
 
-    @property
-    def classifier(self) -> Classifier:
-        """With averaged weights."""
-        return self.learner.averaged.module
-
     def epochs(self) -> Iterator[None]:
         """Train the epochs that are left, one at a time."""
         while self.done < self.plan.epochs:
@@ -57,10 +53,10 @@ class Source(Method):
             finite(self.epoch(self.done), f"the source in epoch {self.done}")
             yield
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"model": self.model.state_dict(), "done": self.done}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.model.load_state_dict(state["model"])
         self.done = state["done"]
@@ -79,7 +75,7 @@ class Source(Method):
         return self.target_loss(target_logits, batch) + bias_loss(bias_logits, self.data.bias[batch])
 
 
-def training_attack(norm: str, radius: float) -> Attack | None:
+def training_attack(norm: Norm, radius: float) -> Attack | None:
     """The attack that a source is trained to withstand so as to be robust within `radius`; None where that is 0."""
     return Attack(norm=norm, epsilon=radius, step_size=radius / 2, steps=3, lambda_=1.0) if radius else None
 
@@ -98,4 +94,4 @@ def trained_source(
     source = new_source(model, data, plan, seed, adversarial_training)
     for _ in source.epochs():
         pass
-    return source.classifier
+    return source.averaged
