@@ -89,7 +89,11 @@ LIBRARY = {path for path in sources("aeda_core") if path.relative_to(PROJECT / "
 
 @pytest.mark.parametrize(
     ("paths", "required"),
-    [(LIBRARY, RUNTIME), (sources("aeda_core"), BOOK), (sources("tests") | sources("benchmarks"), REQUIRED)],
+    [
+        (LIBRARY, RUNTIME + EXTRA),
+        (sources("aeda_core"), BOOK + EXTRA),
+        (sources("tests") | sources("benchmarks"), REQUIRED),
+    ],
     ids=["library", "book", "tests"],
 )
 def test_what_is_imported_is_asked_for(paths, required):
