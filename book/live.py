@@ -29,6 +29,7 @@ STARTS = {"original": EPOCHS, "aeda_robust": 0}
 """By method, the epochs before the first attack: Original is AEDA_robust that never gets to it."""
 
 ATTACK = Attack(lambda_=1)
+SHOWN = 2
 RADII = [round(0.02 * i, 2) for i in range(26)]
 
 
@@ -65,6 +66,7 @@ def script(models: Mapping[str, Classifier], data: Splits) -> str:
         "epsilon": ATTACK.epsilon,
         "step": ATTACK.step_size / ATTACK.epsilon,
         "steps": ATTACK.steps,
+        "shown": SHOWN,
         "digits": _base64(first_on_red(data)[:, 1]),  # where red is the ground, green is the stroke
         "models": [
             {
@@ -84,8 +86,8 @@ def _base64(values: Tensor) -> str:
 
 @styled
 def still(models: Mapping[str, Classifier], data: Splits) -> str:
-    """A seven on red before and after the attack, and what both classifiers say of it: HTML, an SVG on white."""
-    x = pixels(first_on_red(data)[[7]])
+    """A digit on red before and after the attack, and what both classifiers say of it: HTML, an SVG on white."""
+    x = pixels(first_on_red(data)[[SHOWN]])
     drawn, axes = canvas(3.4, 2, 4, width_ratios=(1, 1, 2.2, 1))
     told = []
     for row, (name, model) in zip(axes, models.items(), strict=True):
@@ -107,7 +109,7 @@ def still(models: Mapping[str, Classifier], data: Splits) -> str:
     axes[0, 3].set_title("bias head (%)")
     svg = io.StringIO()
     drawn.savefig(svg, format="svg", facecolor="white", metadata={"Date": None})
-    alt = html.escape(f"A handwritten 7 on red, attacked towards brown. {'; '.join(told)}.")
+    alt = html.escape(f"A handwritten {SHOWN} on red, attacked towards brown. {'; '.join(told)}.")
     source = base64.b64encode(svg.getvalue().encode()).decode()
     return f'<img alt="{alt}" width="100%" src="data:image/svg+xml;base64,{source}">\n'
 
