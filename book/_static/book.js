@@ -1,4 +1,4 @@
-// What scrolls sideways is reached by the keyboard and has a name, as long as it scrolls.
+// What scrolls sideways is reached by the keyboard and has a name, as long as it scrolls; what is printed is light.
 (function () {
   const AREAS = ".aeda-figure, .aeda-table-box, .aeda-math, .pst-scrollable-table-container";
 
@@ -20,4 +20,9 @@
     const seen = new ResizeObserver((entries) => entries.forEach((entry) => mark(entry.target)));
     document.querySelectorAll(AREAS).forEach((area) => seen.observe(area));
   });
+
+  const page = document.documentElement.dataset;
+  let theme;
+  addEventListener("beforeprint", () => ([theme, page.theme] = [page.theme, "light"]));
+  addEventListener("afterprint", () => (page.theme = theme));
 })();
