@@ -18,6 +18,7 @@ from aeda_core.datasets.base import PROJECT, BiasedImages
 from aeda_core.display import captions, digits, look, plots, tables
 from aeda_core.experiments import cmnist
 from aeda_core.findings import paper
+from aeda_core.findings.judge import Claim
 from aeda_core.methods import METHODS
 from aeda_core.runs import RunRecord, RunSpec
 
@@ -321,6 +322,12 @@ def test_a_table_is_sound_html_that_names_its_rows_and_columns(records):
     assert table.find("caption").text.replace("\u00a0", " ") == tables.table1(records).caption
     assert {th.attrib["scope"] for th in table.find("thead").iter("th")} == {"col"}
     assert [row.find("th").attrib["scope"] for row in table.find("tbody")] == ["row"] * 4
+
+
+def test_no_column_is_without_a_name():
+    claim = Claim("a", "Fig. 1", "a claim", 1.0, 2.0, (1.0, 3.0), 3, "paper", "data", "cpu", "exceeded")
+    for table in (tables.register(), tables.verdicts([claim])):
+        assert '<th scope="col"></th>' not in table._repr_html_()
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=8), st.floats(0.5, 10))
