@@ -155,7 +155,7 @@ def test_backgrounds_and_consistency_by_hand():
 
 
 def test_last_epoch_is_the_last_one_of_methods_with_examples(records):
-    table = tables.last_epoch(records)
+    table = tables.in_the_end(records)
     assert list(table.data.index) == ["AEDA_robust"]
     assert table.data.loc["AEDA_robust", "r(m)"] == "0.50 [0.50, 0.50]"
 
@@ -248,7 +248,7 @@ def test_smoke_and_stand_in_are_named_in_every_caption(records, drawn):
     ]
     shown = [figure.caption for name, figure in every_figure(doubtful).items() if name != "fig7"]
     shown += [
-        make(doubtful).caption for make in (tables.table1, tables.backgrounds, tables.last_epoch, tables.settings)
+        make(doubtful).caption for make in (tables.table1, tables.backgrounds, tables.in_the_end, tables.settings)
     ]
     for caption in shown:
         assert "a stand-in for the real set, 5,000 MNIST digits" in caption
@@ -355,7 +355,7 @@ class TestOrigin:
 
     def test_stands_under_every_table_and_figure_of_records(self):
         records = [record(method, seed) for method in ("original", "aeda_robust") for seed in (0, 1)]
-        for shown in (tables.table1(records), tables.last_epoch(records), tables.settings(records)):
+        for shown in (tables.table1(records), tables.in_the_end(records), tables.settings(records)):
             assert '<details class="aeda-origin">' in shown._repr_html_()
         for shown in (plots.fig_table(records), digits.fig8(records)):
             assert '<details class="aeda-origin">' in shown._repr_mimebundle_()["text/html"]
