@@ -231,7 +231,7 @@ def attribute_table(records: Sequence[RunRecord], method: str = "aeda_robust") -
             f"{kind} {label(which)}": Estimate.of([fold.loc[name, column] for fold in folds], within, overlap).text(
                 digits
             )
-            for column, kind, digits, within in (("bias", "bias,", 2, POSITIVE), ("bacc", "bACC (%),", 1, PERCENT))
+            for column, kind, digits, within in (("bias", "bias,", 2, (0.0, 2.0)), ("bacc", "bACC (%),", 1, PERCENT))
             for which, folds in by_fold.items()
         }
         for name in attributes(own["original"])["bias"].sort_values(ascending=False).index

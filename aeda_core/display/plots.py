@@ -16,7 +16,7 @@ from aeda_core import datasets
 from aeda_core.display import captions
 from aeda_core.display.look import BLUE, INK, Figure, canvas, finished, look, styled
 from aeda_core.findings import statistics
-from aeda_core.findings.measures import DECIMALS, END, RANGES, epochs, frame, published
+from aeda_core.findings.measures import DECIMALS, END, epochs, frame, published, range_of
 from aeda_core.findings.paper import label
 from aeda_core.findings.statistics import REAL, Range
 from aeda_core.runs import RunRecord
@@ -161,7 +161,7 @@ def fig_table(records: Sequence[RunRecord]) -> Figure:
     drawn, (left, right) = canvas(1.1 + 0.36 * len(methods), 1, 2, sharey=True)
     for ax, column, better in ((left, "bacc", "higher is better"), (right, "bias", "lower is better")):
         single = SINGLE if several else None
-        dots(ax, runs, x=column, y="method", order=methods, single=single, within=RANGES[column])
+        dots(ax, runs, x=column, y="method", order=methods, single=single, within=range_of(runs, column))
         for y, method in enumerate(methods):
             if method in refused:
                 ax.text(0.5, y, "needs every group", style="italic", ha="center", va="center", alpha=0.75,
@@ -263,7 +263,7 @@ def _curves(ax: Axes, rows: pd.DataFrame, column: str, last: int) -> dict[str, f
     """Draw a panel of `fig_curves`; returns each method's mean over the last END epochs."""
     ends, settled = {}, {}
     for method, own in rows.groupby("method", sort=False):
-        lines(ax, own, "epoch", column, within=RANGES[column], **look(method))
+        lines(ax, own, "epoch", column, within=range_of(rows, column), **look(method))
         means = own.groupby("epoch")[column].mean()
         ends[method], settled[method] = float(means.iloc[-1]), float(means.iloc[-END:].mean())
     # the quantity's own range where it has one, with a little air so that a line on the edge is seen whole

@@ -224,7 +224,7 @@ def in_the_end(records: Sequence[RunRecord]) -> Table:
     ending = found[found["epoch"] > found.groupby(["method", "seed"])["epoch"].transform("max") - END]
     by_run = ending.groupby(["method", "seed"], sort=False)
     swing = by_run["r"].max() - by_run["r"].min()
-    final = by_run[["overlap", *PROBES]].mean().assign(swing=swing).reset_index()
+    final = by_run[["overlap", "tasks", *PROBES]].mean().assign(swing=swing).reset_index()
     return Table.of("in-the-end", _estimated(final, {**PROBES, "swing": "r(m), largest less smallest"}), shown, n=END)
 
 

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import chain, pairwise
+from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from aeda_core import metrics
+from aeda_core.datasets.celeba import ATTRIBUTES
+from aeda_core.datasets.cmnist import CMNIST
 from aeda_core.experiments import celeba, cmnist
 from aeda_core.findings import faces, few_shot, measures
 from aeda_core.findings.faces import share_of_bias
@@ -137,11 +139,11 @@ def _said(*, claim: str, methods: Sequence[str], value: str, paper: str | None =
     return Statement(claim=claim, paper=paper, methods=tuple(methods), value=measure, within=within, **told)
 
 
-def _levels(id_: str, data: str, table: dict[str, Published], methods: Iterable[str]) -> list[Statement]:
+def _levels(id_: str, data: str, tasks: int, table: dict[str, Published], methods: Iterable[str]) -> list[Statement]:
     """A row for each number of one of the paper's tables, and for each of `methods` that it has not; none is judged."""
     rows = []
     for method in dict.fromkeys([*table, *methods]):
-        for measure, name, within in (("bacc", "bACC (%)", PERCENT), ("bias", "model bias", POSITIVE)):
+        for measure, name, within in (("bacc", "bACC (%)", PERCENT), ("bias", "model bias", (0.0, float(tasks)))):
             printed = table[method][measure] if method in table else None
             paper = NOT_APPLICABLE if method in table and printed is None else printed
             words, value, about = f"{label(method)}: {name} on {data}", attrgetter(measure), _about(method)
@@ -186,12 +188,14 @@ def _about(method: str) -> About:
 
 
 def _table1() -> list[Statement]:
-    rows = [make("table1", "C-MNIST", TABLE1, cmnist.METHODS) for make in (_levels, _margins)]
-    return [replace(row, data="cmnist") for row in chain(*rows)]
+    levels = _levels("table1", "C-MNIST", len(CMNIST.target_names), TABLE1, cmnist.METHODS)
+    margins = _margins("table1", "C-MNIST", TABLE1, cmnist.METHODS)
+    return [replace(row, data="cmnist") for row in (*levels, *margins)]
 
 
 def _table2() -> list[Statement]:
-    return list(chain(*(make("table2", "CelebA", TABLE2, celeba.METHODS) for make in (_levels, _margins))))
+    levels = _levels("table2", "CelebA", 2 * len(ATTRIBUTES), TABLE2, celeba.METHODS)
+    return [*levels, *_margins("table2", "CelebA", TABLE2, celeba.METHODS)]
 
 
 def _fig3() -> list[Statement]:

@@ -23,8 +23,8 @@ DECIMALS |= dict.fromkeys(("bacc", "own", "other"), 1)
 
 RANGES: dict[str, Range] = dict.fromkeys(("bacc", "own", "other", "accuracy", "precision", "f1"), PERCENT)
 RANGES |= dict.fromkeys(("consistency", "r", "swing", "fooled", "bias_head"), SHARE)
-RANGES |= dict.fromkeys(("bias", "difference", "loss"), POSITIVE)
-"""The least and the largest value of a quantity."""
+RANGES |= dict.fromkeys(("difference", "loss"), POSITIVE)
+"""The least and the largest value of a quantity, as far as it is the same for all runs (see `range_of`)."""
 
 END = 4
 """How many epochs the end of training is. Their number is even, for r(m) of aeda_robust may go up and down from one
@@ -78,13 +78,14 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     consistency:      of classes, `metrics.consistency`
     refused:          why the method does not apply, else None; its numbers are then NaN
     overlap:          `statistics.overlap`, by which intervals over folds are corrected
+    tasks:            target tasks, which the bias is at most; infinite where they are not known
     """
     return _in_order(pd.DataFrame([_row(record) for record in records]))
 
 
 def _row(record: RunRecord) -> dict[str, Any]:
     row = {"method": record.name, "seed": record.spec.seed, "refused": record.refused}
-    row |= {"seconds": record.provenance["seconds"], "overlap": statistics.overlap([record])}
+    row |= {"seconds": record.provenance["seconds"], **_design(record)}
     row |= dict.fromkeys(("bacc", "bias", "own", "other", "consistency"), float("nan"))
     if record.confusion is not None:
         row |= {"bacc": record.bacc, "bias": record.bias}
@@ -104,15 +105,29 @@ def own_and_other(counts: np.ndarray) -> tuple[float, float]:
 
 
 def epochs(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """A row an epoch of a run: method, seed, overlap and the columns of `training.train`, NaN where it has none."""
+    """A row an epoch of a run: the design as in `frame`, and the columns of `training.train`, NaN where it has
+    none."""
     rows = [
-        {"method": r.name, "seed": r.spec.seed, "overlap": overlap, **row}
+        {"method": r.name, "seed": r.spec.seed, **design, **row}
         for r in records
-        for overlap in [statistics.overlap([r])]
+        for design in [_design(r)]
         for row in r.epochs
     ]
-    columns = dict.fromkeys(["method", "seed", "overlap", "epoch", *PROBES, *(name for row in rows for name in row)])
+    columns = dict.fromkeys(
+        ["method", "seed", "overlap", "tasks", "epoch", *PROBES, *(name for row in rows for name in row)]
+    )
     return _in_order(pd.DataFrame(rows, columns=list(columns)))
+
+
+def _design(record: RunRecord) -> dict[str, float]:
+    """What decides how an interval over runs such as this one is computed."""
+    tasks = np.inf if record.confusion is None else len(metrics.defined(record.counts))
+    return {"overlap": statistics.overlap([record]), "tasks": float(tasks)}
+
+
+def range_of(data: pd.DataFrame, column: str) -> Range:
+    """The least and the largest value that `column` of `frame` or of `epochs` can have."""
+    return (0.0, data["tasks"].max()) if column == "bias" else RANGES.get(column, REAL)
 
 
 def _in_order(data: pd.DataFrame) -> pd.DataFrame:
@@ -124,7 +139,7 @@ def _in_order(data: pd.DataFrame) -> pd.DataFrame:
 
 def estimates(data: pd.DataFrame, column: str) -> dict[str, Estimate]:
     """For each method in `data` its mean of `column` over the runs."""
-    within = RANGES.get(column, REAL)
+    within = range_of(data, column)
     groups = data.groupby("method", sort=False)
     return {str(method): Estimate.of(runs[column], within, runs["overlap"].mean()) for method, runs in groups}
 
