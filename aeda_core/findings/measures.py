@@ -127,7 +127,7 @@ def _design(record: RunRecord) -> dict[str, float]:
 
 def range_of(data: pd.DataFrame, column: str) -> Range:
     """The least and the largest value that `column` of `frame` or of `epochs` can have."""
-    return (0.0, data["tasks"].max()) if column == "bias" else RANGES.get(column, REAL)
+    return (0.0, data["tasks"].min()) if column == "bias" else RANGES.get(column, REAL)
 
 
 def _in_order(data: pd.DataFrame) -> pd.DataFrame:
