@@ -201,7 +201,7 @@ class TestClaims:
         assert self.verdicts(records[:3] + loose)["table2.aeda_robust.gain"] == "undecided"
 
     def test_folds_are_not_taken_for_independent(self, records):
-        """Half as many faces are tested as trained on, so the variance is 1/3 + 1/2 in place of 1/3 (Nadeau and Bengio)."""
+        """Half as many faces are tested as trained on: the variance is 1/3 + 1/2 for 1/3 (Nadeau and Bengio)."""
         few = [r.model_copy(update={"groups": (np.asarray(r.groups) * 1.6).astype(int).tolist()}) for r in records[:3]]
         claims = {claim.id: claim for claim in judged("celeba", few)}
         plain = statistics.interval([run.bacc for run in few], PERCENT)
@@ -230,6 +230,17 @@ def test_a_costly_method_is_trained_on_fewer_folds():
     asked = Counter(spec.method for spec in celeba.specs(celeba.CelebAParameters.load("recorded")))
     assert asked.pop("cyclegan") == 3
     assert set(asked.values()) == {5}
+
+
+def test_where_people_only_choose_every_method_is_tried_as_often_and_as_long():
+    p = celeba.CelebAParameters.load("recorded", n_choosing=1000)
+    tried = celeba.tuning(p)
+    assert len({spec.id for spec in tried}) == len(tried)
+    assert Counter(spec.method for spec in tried) == dict.fromkeys(celeba.METHODS, 6)
+    assert {spec.plan["epochs"] for spec in tried} == {p.epochs}
+    assert {spec.tested_on for spec in tried} == {"validation"}
+    assert {spec.data["n_choosing"] for spec in (*tried, *celeba.specs(p))} == {1000}
+    assert not any("n_validation" in spec.data for spec in tried)
 
 
 def test_what_is_said_of_the_bias_head_reaches_the_methods_that_it_is_said_of():
