@@ -107,18 +107,26 @@ class TestOverlap:
         assert statistics.overlap([run({"name": "celeba", "fold": 1}, refused="a group is empty")]) == 0
 
 
-def test_other_people_are_the_same_for_both_methods():
-    """Each replicate halves the bias exactly, so nothing is left to chance, however much the bias itself varies."""
-    folds = [
-        [
-            run({"name": "celeba"}, seed, bootstrap={"bias": (share * np.linspace(4, 8, 50) + seed).tolist()})
-            for seed in (0,)
+class TestOverPeople:
+    COUNTS = np.array([[[30, 10], [10, 30]], [[20, 20], [20, 20]]])  # two tasks, each with a gap of 0.25
+
+    def folds(self, share=1.0, counts=COUNTS):
+        """Replicates that spread evenly around twice the bias, as those of small groups are off centre."""
+        drawn = share * np.linspace(0.8, 1.2, 41)
+        return [
+            run({"name": "cmnist"}, fold, confusion=counts.tolist(), bootstrap={"bias": drawn.tolist()})
+            for fold in (0, 1)
         ]
-        for share in (0.5, 1.0)
-    ]
-    assert statistics.over_people(folds[0], "bias", folds[1]) == pytest.approx((0.5, 0.5))
-    low, high = statistics.over_people(folds[1], "bias")
-    assert (low, high) == pytest.approx((4.1, 7.9))
+
+    def test_is_the_bootstraps_spread_around_what_was_measured(self):
+        low, high = statistics.over_people(self.folds())
+        reach = 1.96 * np.std(np.linspace(0.8, 1.2, 41), ddof=1) / 0.5
+        assert (low, high) == pytest.approx((0.5 * np.exp(-reach), 0.5 * np.exp(reach)), rel=1e-4)
+
+    def test_is_paired(self):
+        """Half of the bias in every replicate leaves nothing to who is tested."""
+        half = np.array([[[25, 15], [15, 25]], [[20, 20], [20, 20]]])
+        assert statistics.over_people(self.folds(0.5, half), self.folds()) == pytest.approx((0.5, 0.5))
 
 
 def test_seeds_that_were_trained_on_the_same_images_are_found():

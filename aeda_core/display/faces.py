@@ -174,19 +174,22 @@ def margins(records: Sequence[RunRecord]) -> Prose:
         own = [record for record in of_method(records, method) if record.spec.seed in original]
         beside, overlap = [original[record.spec.seed] for record in own], statistics.overlap(own)
         gain = Estimate.of([a.bacc - b.bacc for a, b in zip(own, beside, strict=True)], POINTS, overlap)
-        shares = [share_of_bias(a, b) for a, b in zip(own, beside, strict=True)]
         name, sign = captions.for_markdown(label(method)), "+" if gain.mean > 0 else ""
-        lines.append(f"* **{name}**: bACC {sign}{gain.text(2)} points, {_shares_in_words(shares, overlap)}")
+        lines.append(f"* **{name}**: bACC {sign}{gain.text(2)} points, {_shares_in_words(own, beside)}")
     return Prose("\n".join(lines))
 
 
-def _shares_in_words(shares: Sequence[float], overlap: float) -> str:
-    """Of each fold the bias as a share of Original's, in words."""
+def _shares_in_words(own: Sequence[RunRecord], beside: Sequence[RunRecord]) -> str:
+    """The bias as a share of Original's on the same folds, over folds and over who is tested."""
+    shares = [share_of_bias(a, b) for a, b in zip(own, beside, strict=True)]
     without = int(np.isnan(shares).sum())
     if without == len(shares):
         return "and Original has no bias to compare with"
-    folds = f" (without {without} of {len(shares)} folds, in which Original has none)" if without else ""
-    return f"bias {Estimate.of(shares, POSITIVE, overlap).text(2)} times Original's{folds}"
+    if without:
+        more = f"without {without} of {len(shares)} folds, in which Original has none"
+    else:
+        more = "{:.2f} to {:.2f} for other people on the same folds".format(*statistics.over_people(own, beside))
+    return f"bias {Estimate.of(shares, POSITIVE, statistics.overlap(own)).text(2)} times Original's ({more})"
 
 
 # --- chapter 08 -------------------------------------------------------------------------------------------------------

@@ -156,7 +156,7 @@ def _over_persons(own: Sequence[RunRecord]) -> str:
     """95 % interval of the bias, the folds and what was trained on them being as they are, over who is tested."""
     if not own:
         return DASH
-    return "{:.2f} to {:.2f}".format(*statistics.over_people(own, "bias"))
+    return "{:.2f} to {:.2f}".format(*statistics.over_people(own))
 
 
 def beside_paper(records: Sequence[RunRecord]) -> Prose:

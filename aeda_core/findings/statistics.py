@@ -40,18 +40,23 @@ def interval(values: Sequence[float], within: Range = REAL, overlap: float = 0.0
     values = np.asarray(values, dtype=float)
     if len(values) < 2:
         return REAL
-    mean, (low, high) = float(values.mean()), within
     error = float(values.std(ddof=1)) * np.sqrt(1 / len(values) + overlap)
-    if error == 0 or not low < mean < high:
+    return _around(float(values.mean()), stats.t.ppf((1 + level) / 2, len(values) - 1) * error, within)
+
+
+def _around(mean: float, reach: float, within: Range) -> Range:
+    """`mean` ± `reach`, carried to the scale of the range `within` and back."""
+    low, high = within
+    if reach == 0 or not low < mean < high:
         return mean, mean
-    reach = np.array([-1, 1]) * stats.t.ppf((1 + level) / 2, len(values) - 1) * error
+    ends = np.array([-reach, reach])
     if np.isfinite(high):
         slope = (high - low) / ((mean - low) * (high - mean))
-        bounds = low + (high - low) * special.expit(special.logit((mean - low) / (high - low)) + reach * slope)
+        bounds = low + (high - low) * special.expit(special.logit((mean - low) / (high - low)) + ends * slope)
     elif np.isfinite(low):
-        bounds = low + (mean - low) * np.exp(reach / (mean - low))
+        bounds = low + (mean - low) * np.exp(ends / (mean - low))
     else:
-        bounds = mean + reach
+        bounds = mean + ends
     return float(bounds[0]), float(bounds[1])
 
 
@@ -78,18 +83,21 @@ def paired(more: Mapping[int, float], less: Mapping[int, float]) -> dict[int, fl
     return {seed: more[seed] - less[seed] for seed in sorted(more.keys() & less.keys())}
 
 
-def over_people(records: Sequence[RunRecord], measure: str, original: Sequence[RunRecord] = ()) -> Range:
-    """95 % interval of `measure`, `bacc` or `bias`, over who is tested; the folds and what was trained on them stay.
+def over_people(records: Sequence[RunRecord], original: Sequence[RunRecord] = ()) -> Range:
+    """95 % interval of the bias over who is tested, on a log scale; the folds and what was trained on them stay.
 
-    records:  of one method, with bootstrap replicates of `metrics.bootstrap`
-    original: the runs on the same folds that each is divided by. Both were tested on the same people, and replicate i
+    records:  of one method, with bootstrap replicates of `metrics.bootstrap`. Only their spread is taken: a sum of
+              absolute gaps comes out larger in a replicate, which weighs people unequally, so that quantiles would be
+              off centre.
+    original: the runs on the same folds that each is divided by. Both were tested on the same people, and a replicate
               weighs these alike in both, so the comparison is paired.
     """
-    drawn = np.array([record.bootstrap[measure] for record in records])
+    drawn, found = np.array([run.bootstrap["bias"] for run in records]), np.array([run.bias for run in records])
     if original:
-        drawn = drawn / np.array([record.bootstrap[measure] for record in original])
-    low, high = np.quantile(drawn.mean(axis=0), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+        drawn = drawn / np.array([run.bootstrap["bias"] for run in original])
+        found = found / np.array([run.bias for run in original])
+    reach = stats.norm.ppf((1 + LEVEL) / 2) * drawn.mean(axis=0).std(ddof=1)
+    return _around(float(found.mean()), float(reach), POSITIVE)
 
 
 def same_images(records: Sequence[RunRecord]) -> bool:
