@@ -20,8 +20,8 @@ MARGIN = 0.5
 
 RULE = {
     "exceeded": "all of *I* is a larger effect than *p*",
-    "reproduced": f"all of *I* is an effect, and at least {1 - MARGIN:.0%} of *p*; of words: all of *I* is beyond the "
-    "threshold in the claim",
+    "reproduced": f"all of *I* is an effect, and at least {100 * (1 - MARGIN):.0f} % of *p*; of words: all of *I* is "
+    "beyond the threshold in the claim",
     "partly": "all of *I* is an effect, but it is not shown to be that large",
     "undecided": "*I* holds no effect and one that is large enough: these runs cannot tell",
     "not reproduced": "*I* holds no effect that is large enough, and no effect or the opposite is in it",
@@ -41,10 +41,10 @@ REMARKS = (
     "What is judged is an effect: how much better one method is than another on the same seeds or folds, or an order "
     "in words. Levels, such as a method's own bACC, depend on the network, the images and their size, of which the "
     "paper says little; they are descriptive. So is that a method does not apply.",
-    f"An effect that the paper prints as a number is reproduced if all of *I* is at least {1 - MARGIN:.0%} of it, a "
-    "non-inferiority test. An effect in words is held against the threshold that stands in the claim, and against 0 "
-    "where none does. What is said to be stable is reproduced if all of *I* is within the bounds that the claim names, "
-    "which is an equivalence test by two one-sided tests at 2.5 % each.",
+    "An effect that the paper prints as a number is reproduced if all of *I* is at least "
+    f"{100 * (1 - MARGIN):.0f} % of it, a non-inferiority test. An effect in words is held against the threshold that "
+    "stands in the claim, and against 0 where none does. What is said to be stable is reproduced if all of *I* is "
+    "within the bounds that the claim names, which is an equivalence test by two one-sided tests at 2.5 % each.",
     "*I* is Student's interval over independent seeds. Folds share most of their training faces, so their interval is "
     "that of the corrected resampled t-test {cite}`nadeau2003`, about half as wide again. An interval is computed on a "
     "scale that keeps it within the range of the quantity {cite}`agresti2013`: logit for percentages, shares and "

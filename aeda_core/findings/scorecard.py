@@ -84,9 +84,9 @@ def counted(claims: Sequence[Claim]) -> str:
         "A baseline that does better here than in the paper counts in the second line: it is no evidence for AEDA. "
         f"Beside these, {found['descriptive']} levels of the paper's tables are shown and not judged, "
         f"{found['ours']} lines are ours, of which the paper says nothing, and {found['not run']} were not run. "
-        f"Every interval covers {statistics.LEVEL:.0%} by itself and none is widened for their number: were there no "
-        f"effect behind any of the {judged} claims, about {judged * CHANCE:.1f} of them would by chance still be told "
-        "from none, and so be called exceeded, reproduced or partly reproduced."
+        f"Every interval covers {100 * statistics.LEVEL:.0f} % by itself and none is widened for their number: were "
+        f"there no effect behind any of the {judged} claims, about {judged * CHANCE:.1f} of them would by chance still "
+        "be told from none, and so be called exceeded, reproduced or partly reproduced."
     )
 
 
