@@ -37,11 +37,11 @@ def interval(values: Sequence[float], within: Range = REAL, overlap: float = 0.0
 
     The bounds are infinite for a single run. They are the mean itself where all runs agree.
     """
-    values = np.asarray(values, dtype=float)
-    if len(values) < 2:
+    n = len(values)
+    if n < 2:
         return REAL
-    error = float(values.std(ddof=1)) * np.sqrt(1 / len(values) + overlap)
-    return _around(float(values.mean()), stats.t.ppf((1 + level) / 2, len(values) - 1) * error, within)
+    error = np.std(values, ddof=1) * np.sqrt(1 / n + overlap)
+    return _around(float(np.mean(values)), float(stats.t.ppf((1 + level) / 2, n - 1) * error), within)
 
 
 def _around(mean: float, reach: float, within: Range) -> Range:
@@ -92,12 +92,16 @@ def over_people(records: Sequence[RunRecord], original: Sequence[RunRecord] = ()
     original: the runs on the same folds that each is divided by. Both were tested on the same people, and a replicate
               weighs these alike in both, so the comparison is paired.
     """
-    drawn, found = np.array([run.bootstrap["bias"] for run in records]), np.array([run.bias for run in records])
+    drawn, found = _biases(records)
     if original:
-        drawn = drawn / np.array([run.bootstrap["bias"] for run in original])
-        found = found / np.array([run.bias for run in original])
+        drawn, found = (own / theirs for own, theirs in zip((drawn, found), _biases(original), strict=True))
     reach = stats.norm.ppf((1 + LEVEL) / 2) * drawn.mean(axis=0).std(ddof=1)
     return _around(float(found.mean()), float(reach), POSITIVE)
+
+
+def _biases(records: Sequence[RunRecord]) -> tuple[np.ndarray, np.ndarray]:
+    """The bias of every run: its bootstrap replicates, and as it was measured."""
+    return np.array([(run.bootstrap or {})["bias"] for run in records]), np.array([run.bias for run in records])
 
 
 def same_images(records: Sequence[RunRecord]) -> bool:
