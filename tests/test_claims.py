@@ -202,8 +202,9 @@ def test_the_tallies_keep_apart_what_is_no_evidence_for_aeda():
         "cmnist", ORIGINAL + seeds("cyclegan", (980, 981, 982)) + seeds("aeda_robust_per_batch", (950, 955, 960))
     )
     tally = scorecard.tallied(found)
-    assert tally.loc["the paper's claims about AEDA", "judged"] == 0
+    assert tally.loc["the paper's claims about AEDA", "claims"] == 0
     assert tally.loc["the paper's claims about rivals and mechanism", "exceeded"] == 2
+    assert tally.loc["ours, of which the paper says nothing", "claims"] == sum(claim.paper is None for claim in found)
     assert {claim.about for claim in found if claim.paper is None} == {"ours"}
 
 

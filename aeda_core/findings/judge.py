@@ -48,9 +48,9 @@ REMARKS = (
     "*I* is Student's interval over independent seeds. Folds share most of their training faces, so their interval is "
     "that of the corrected resampled t-test {cite}`nadeau2003`, about half as wide again. An interval is computed on a "
     "scale that keeps it within the range of the quantity {cite}`agresti2013`: logit for percentages, shares, "
-    "correlations (on which it is Fisher's z) and biases, which are at most the number of tasks; log for ratios. Two methods are compared by their "
-    "differences on the same seeds or folds. Where the data of a chapter is the same training images for all seeds, "
-    "*I* is about training alone, and other images could change more than it says.",
+    "correlations (on which it is Fisher's z) and biases, which are at most the number of tasks; log for ratios. Two "
+    "methods are compared by their differences on the same seeds or folds. Where the data of a chapter is the same "
+    "training images for all seeds, *I* is about training alone, and other images could change more than it says.",
     f"*In the end* is the mean of the last {END} epochs, since a measure of the examples may go up and down from one "
     "epoch to the next.",
 )

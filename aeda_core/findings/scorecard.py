@@ -66,12 +66,18 @@ def table(claims: Sequence[Claim]) -> str:
 
 
 def tallied(claims: Sequence[Claim]) -> pd.DataFrame:
-    """How many judged claims got which verdict: a row for AEDA's, and one for those about rivals and mechanism."""
+    """How many claims got which verdict: a row for AEDA's, one for those about rivals and mechanism, and one for ours,
+    which get none."""
     rows = {}
     for about in get_args(About):
         found = Counter(claim.verdict for claim in claims if claim.about == about)
         judged = {verdict: found[verdict] for verdict in JUDGED}
-        rows[f"the paper's claims about {about}"] = {"judged": sum(judged.values()), **judged}
+        rows[f"the paper's claims about {about}"] = {"claims": sum(judged.values()), **judged}
+    unjudged = dict.fromkeys(JUDGED, "–")
+    rows["ours, of which the paper says nothing"] = {
+        "claims": sum(claim.about == "ours" for claim in claims),
+        **unjudged,
+    }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="")
 
 
@@ -82,8 +88,8 @@ def counted(claims: Sequence[Claim]) -> str:
     return (
         f"{tallied(claims).to_markdown()}\n\n"
         "A baseline that does better here than in the paper counts in the second line: it is no evidence for AEDA. "
-        f"Beside these, {found['descriptive']} levels of the paper's tables are shown and not judged, "
-        f"{found['ours']} lines are ours, of which the paper says nothing, and {found['not run']} were not run. "
+        f"Beside these, {found['descriptive']} levels are shown and not judged, "
+        f"and {found['not run']} claims were not run. "
         f"Every interval covers {100 * statistics.LEVEL:.0f} % by itself and none is widened for their number: were "
         f"there no effect behind any of the {judged} claims, about {judged * CHANCE:.1f} of them would by chance still "
         "be told from none, and so be called exceeded, reproduced or partly reproduced."
