@@ -1,4 +1,4 @@
-"""What a classifier is judged by: bACC, the model bias of Eq. (1), confusion matrices and intervals.
+"""What a classifier is judged by: bACC, the model bias of Eq. (1) and confusion matrices.
 
 Everything is computed from one array of counts, `confusion` (B, T, T): of the test images with bias value b and
 target t, how many were predicted as class p. Attributes have one such array each, (A, B, 2, 2). A record keeps these
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -217,23 +216,3 @@ def consistency(counts: ArrayLike) -> float:
     shares = [c / c.sum(axis=1, keepdims=True) for c in np.asarray(counts, dtype=float)]
     gaps = [np.abs(one - other).sum(axis=1).mean() / 2 for one, other in itertools.combinations(shares, 2)]
     return 1 - float(np.mean(gaps))
-
-
-def paired(more: Mapping[int, float], less: Mapping[int, float]) -> dict[int, float]:
-    """By seed, or fold: how much larger the one is than the other, for the seeds that both have.
-
-    Two methods are compared so wherever they are: the draws they share cancel, and `interval` of what is left is
-    narrower than the two intervals would suggest.
-    """
-    return {seed: more[seed] - less[seed] for seed in sorted(more.keys() & less.keys())}
-
-
-def interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Student-t interval for the mean of independent runs (seeds, folds); infinite for a single run."""
-    from scipy import stats
-
-    numbers = np.asarray(values, dtype=float)
-    if len(numbers) < 2:
-        return -np.inf, np.inf
-    half = stats.t.ppf((1 + level) / 2, len(numbers) - 1) * stats.sem(numbers)
-    return float(numbers.mean() - half), float(numbers.mean() + half)

@@ -244,7 +244,7 @@ class TestDigits:
     @given(cases())
     def test_tables_and_claims(self, case):
         records = case.on_digits()
-        for make in (tables.table1, tables.backgrounds, tables.last_epoch, tables.settings):
+        for make in (tables.table1, tables.backgrounds, tables.in_the_end, tables.settings):
             holds(tables.Table, make, records)
         for make in (tables.beside_paper, tables.ranking):
             holds(tables.Prose, make, records)
@@ -292,7 +292,7 @@ class TestOverEpochs:
         runs = case.over_epochs(specs)
         judged(make, *runs)
         for records in runs:
-            holds(tables.Table, tables.last_epoch, records)
+            holds(tables.Table, tables.in_the_end, records)
 
     @some(2)
     @given(cases())

@@ -76,6 +76,9 @@ class Recipe:
     fold:         the one of `folds` that is tested on, from 0
     n_validation: people held out of the training folds
     n_persons:    of all people, chosen once; 0 takes all
+    n_choosing:   people who do nothing but choose settings: they are held out of every fold, in place of
+                  `n_validation`, and the folds are made of the others; 0: none, so that who is held out in one fold is
+                  tested in another
     """
 
     size: int = 48
@@ -83,6 +86,7 @@ class Recipe:
     fold: int = 0
     n_validation: int = 900
     n_persons: int = 0
+    n_choosing: int = 0
 
 
 def load(root: str = "", size: int = 48) -> Faces:
@@ -284,14 +288,28 @@ def fold(faces: Faces, recipe: Recipe) -> tuple[BiasedImages, BiasedImages, Bias
     attributes = faces.attributes.numpy()
     rare = 2 * attributes[:, NAMES.index("Male")] + attributes[:, NAMES.index("Rosy_Cheeks")]
     people = people[np.argsort(rare[people], kind="stable")]
+    if not 0 <= recipe.n_choosing < len(people):
+        raise DataError(f"n_choosing is {recipe.n_choosing}; there are {len(people):,} people, who are also tested.")
+    choose = _spread(len(people), recipe.n_choosing)
+    choosing, people = people[choose], people[~choose]
     tested = np.arange(len(people)) % recipe.folds == recipe.fold
     rest = people[~tested]
-    if not 0 < recipe.n_validation < len(rest):
+    if recipe.n_choosing:
+        parts = rest, choosing, people[tested]
+    elif 0 < recipe.n_validation < len(rest):
+        held_out = _spread(len(rest), recipe.n_validation)
+        parts = rest[~held_out], rest[held_out], people[tested]
+    else:
         raise DataError(f"n_validation is {recipe.n_validation}; the training folds have {len(rest):,} people.")
-    held_out = np.zeros(len(rest), bool)
-    held_out[np.linspace(0, len(rest) - 1, recipe.n_validation).round().astype(int)] = True
-    training, validation, test = (np.sort(part) for part in (rest[~held_out], rest[held_out], people[tested]))
-    return _biased(faces, training), _biased(faces, validation), _biased(faces, test)
+    training, validation, test = (_biased(faces, np.sort(part)) for part in parts)
+    return training, validation, test
+
+
+def _spread(total: int, n: int) -> np.ndarray:
+    """bool (total,): `n` of them, evenly spread."""
+    chosen = np.zeros(total, bool)
+    chosen[np.linspace(0, total - 1, n).round().astype(int)] = True
+    return chosen
 
 
 def _biased(faces: Faces, people: np.ndarray) -> BiasedImages:

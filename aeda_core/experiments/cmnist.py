@@ -52,7 +52,7 @@ TUNING: dict[str, tuple[dict[str, Any], ...]] = {
     ),
 }
 """What was tried, more settings for the paper's rival than for its method; the other AEDA variants take over what
-suits aeda_robust. Judged by held-out training digits: the best sum of the ranks in bACC and in bias."""
+suits aeda_robust. Judged by held-out training digits; `findings.selection` has the rule."""
 
 
 class CMNISTParameters(Parameters):

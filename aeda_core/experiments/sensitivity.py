@@ -110,8 +110,8 @@ WARM_TUNING: tuple[dict[str, Any], ...] = (
     {"share": 0.8, "lambda_": 1.0},
     {"share": 0.8, "steps": 2, "step_size": 0.06},
 )
-"""What was tried for aeda_robust_warm, over two seeds, on held-out digits. With λ as in chapter 05, so that CHEAPER
-differs in the attack's start alone, the share of 0.8 has the best sum of ranks in bACC and bias."""
+"""What was tried for aeda_robust_warm, over two seeds, on held-out digits. CHEAPER takes λ as in chapter 05, so as to
+differ in the attack's start alone."""
 
 
 class SensitivityParameters(cmnist.CMNISTParameters):
