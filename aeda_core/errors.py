@@ -30,6 +30,7 @@ def require_number(
 ) -> None:
     """Raise `kind`, a sentence that ends with `meaning`, unless `value` is a finite number within these bounds, and a
     whole one if it has to be."""
-    number = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not (least <= value <= most and above < value < below):
+    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    kept = math.isfinite(number) and least <= number <= most and above < number < below
+    if not kept or (whole and not isinstance(value, Integral)):
         raise kind(f"{name} is {value!r}; {meaning}.")

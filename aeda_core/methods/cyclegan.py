@@ -135,9 +135,8 @@ class Translation:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the epochs that are left depend on."""
-        parts = (self.generators, self.discriminators, *self.optimisers, *self.schedules)
         return {
-            "parts": [part.state_dict() for part in parts],
+            "parts": [part.state_dict() for part in self._parts()],
             "pools": [pool.kept for pool in self.pools],
             "generator": self.generator.get_state(),
             "done": self.done,
@@ -145,13 +144,16 @@ class Translation:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
-        parts = (self.generators, self.discriminators, *self.optimisers, *self.schedules)
-        for part, kept in zip(parts, state["parts"], strict=True):
+        for part, kept in zip(self._parts(), state["parts"], strict=True):
             part.load_state_dict(kept)
         for pool, shown in zip(self.pools, state["pools"], strict=True):
             pool.kept = None if shown is None else shown.to(self.device)
         self.generator.set_state(state["generator"])
         self.done = state["done"]
+
+    def _parts(self) -> list[Any]:
+        """All that learns or steps, in the order of `state_dict`."""
+        return [self.generators, self.discriminators, *self.optimisers, *self.schedules]
 
     def generator_loss(self, real: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Least-squares adversarial loss, cycle consistency and identity for images in [-1, 1] of bias values 0 and 1;
