@@ -1,5 +1,10 @@
 """Problems that the reader can mend."""
 
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+
 
 class Problem(ValueError):
     """Something asked for cannot be done. The message is one sentence or two: the thing, the value, the way out.
@@ -9,3 +14,22 @@ class Problem(ValueError):
 
     def _render_traceback_(self) -> list[str]:  # IPython's hook
         return [f"{type(self).__name__}: {self}"]
+
+
+def require_number(
+    name: str,
+    value: object,
+    meaning: str,
+    *,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    most: float = math.inf,
+    below: float = math.inf,
+    whole: bool = False,
+    kind: type[Problem] = Problem,
+) -> None:
+    """Raise `kind`, a sentence that ends with `meaning`, unless `value` is a finite number within these bounds, and a
+    whole one if it has to be."""
+    number = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not (least <= value <= most and above < value < below):
+        raise kind(f"{name} is {value!r}; {meaning}.")

@@ -17,12 +17,13 @@ import torch
 from numpy.typing import ArrayLike
 
 from aeda_core.datasets.base import BiasedImages
+from aeda_core.errors import Problem
 from aeda_core.models import Classifier, frozen, in_chunks, predictions
 
 Tasks = slice | np.ndarray
 
 
-class UndefinedMetric(ValueError):
+class UndefinedMetric(Problem):
     """A group without a test image has no accuracy: it is neither 0 nor 1."""
 
 
@@ -53,6 +54,8 @@ def evaluate(model: Classifier, data: BiasedImages) -> Evaluation:
 
     Raises UndefinedMetric if no target task has an image of each bias value.
     """
+    if not len(data):
+        raise UndefinedMetric("there is no image to evaluate on; give at least one of each bias value.")
     counts = confusion(model, data)
     known, (right, sizes) = defined(counts), _groups(counts)
     if not known.any():

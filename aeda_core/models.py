@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aeda_core.datasets.base import DATA, DataError, file_sha256
+from aeda_core.errors import Problem, require_number
 
 PRECISIONS = ("bf16", "fp32")
 
@@ -39,7 +40,9 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         if precision not in PRECISIONS:
-            raise ValueError(f"precision is {precision!r}; it is one of {', '.join(PRECISIONS)}.")
+            raise Problem(f"precision is {precision!r}; it is one of {', '.join(PRECISIONS)}.")
+        for name, outputs in (("n_targets", n_targets), ("n_bias", n_bias)):
+            require_number(name, outputs, "a head has a whole number of outputs, at least 1", least=1, whole=True)
         self.extractor = extractor
         self.target_head: nn.Module = nn.Linear(n_features, n_targets)
         self.bias_head: nn.Module = nn.Linear(bias_hidden or n_features, n_bias)
@@ -67,6 +70,7 @@ def small_cnn(n_targets: int = 10, width: int = 32, n_features: int = 128, **cla
     No batch normalisation: it would mix the statistics of originals and adversarial examples. ReLU comes behind each
     maximum, which is the same function with a quarter of the work.
     """
+    require_number("width", width, "a convolution has a whole number of channels, at least 1", least=1, whole=True)
     extractor = nn.Sequential(
         nn.Conv2d(3, width, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
         nn.Conv2d(width, 2 * width, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
@@ -93,7 +97,8 @@ def vgg16(
                 last hyphen begin its sha256; empty draws the weights
     """
     if size < 16:
-        raise ValueError(f"size is {size}; the network halves its input four times, so images have at least 16 pixels.")
+        raise Problem(f"size is {size}; the network halves its input four times, so images have at least 16 pixels.")
+    require_number("width", width, "it is the share of channels kept, at least 1/64", least=1 / 64)
     convolutions, channels = nn.Sequential(), 3
     for layer in VGG16:
         if isinstance(layer, str):
@@ -123,7 +128,8 @@ class _Convolution(nn.Conv2d):
 
 def reinitialised(model: Classifier, seed: int) -> Classifier:
     """The same network with new initial weights, drawn by `seed` independently of those of `model`."""
-    other = copy.deepcopy(model)
+    device = next(model.parameters()).device
+    other = copy.deepcopy(model).cpu()  # drawn there, the same weights on every device
     with torch.random.fork_rng():
         # a run's own seed has already drawn `model`
         torch.manual_seed(int(torch.randint(2**31, (), generator=torch.Generator().manual_seed(seed))))
@@ -131,10 +137,12 @@ def reinitialised(model: Classifier, seed: int) -> Classifier:
             reset = getattr(module, "reset_parameters", None)
             if callable(reset):
                 reset()
-    return other
+    return other.to(device)
 
 
 def _imagenet(name: str) -> dict[str, Tensor]:
+    if Path(name).name != name:
+        raise DataError(f"weights is '{name}'; give the name of a file in '{DATA / 'weights'}', no path.")
     path = DATA / "weights" / name
     if not path.exists():
         raise DataError(f"there is no file '{path}'; put torchvision's VGG-16 weights there (see data/README.md).")
@@ -150,7 +158,7 @@ NETWORKS: dict[str, Callable[..., Classifier]] = {"small_cnn": small_cnn, "vgg16
 def build(name: str = "small_cnn", **options: object) -> Classifier:
     """The classifier that a RunSpec's `model` describes."""
     if name not in NETWORKS:
-        raise ValueError(f"there is no network '{name}'; known are {', '.join(NETWORKS)}.")
+        raise Problem(f"there is no network '{name}'; known are {', '.join(NETWORKS)}.")
     return NETWORKS[name](**options)
 
 

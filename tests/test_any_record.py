@@ -15,7 +15,6 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from made import MADE
-from matplotlib.figure import Figure as Canvas
 
 from aeda_core import metrics
 from aeda_core.datasets.celeba import ATTRIBUTES
@@ -197,15 +196,6 @@ def some(n: int):
 
 
 # --- what must be said of it ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_picture():
-    """Figures are drawn as SVG; the PNG beside it would show the same again."""
-    saved = Canvas.savefig
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Canvas, "savefig", lambda self, to, **how: how["format"] == "png" or saved(self, to, **how))
-        yield
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from aeda_core import gate, provenance, runs
+from aeda_core import gate, provenance, runs, storage
 from aeda_core.experiments import CHAPTERS, cmnist
 from aeda_core.findings import assumptions, scorecard
 from aeda_core.profiles import Parameters
@@ -47,7 +47,17 @@ class TestModules:
     def test_every_module_that_decides_results_is_watched(self):
         assert set(provenance.modules()) == set(provenance.DECIDING)
         code = {path.name for path in (gate.PROJECT / "aeda_core").iterdir() if not path.name.startswith("__")}
-        others = {"cli.py", "errors.py", "experiments", "gate.py", "profiles.py", "provenance.py", "registry.py"}
+        others = {
+            "cli.py",
+            "errors.py",
+            "experiments",
+            "gate.py",
+            "leases.py",
+            "profiles.py",
+            "provenance.py",
+            "registry.py",
+        }
+        others |= {"schedule.py", "storage.py", "workers.py"}
         assert code - set(provenance.DECIDING) == others | {"display", "findings"}
 
 
@@ -58,7 +68,7 @@ def chapter(tmp_path, monkeypatch):
     record = RunRecord(spec=spec, provenance={"cpu_seconds": 1.0})
     monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(gate, "PROJECT", tmp_path)
-    runs.write_atomically(spec.path("paper"), record.model_dump_json() + "\n")
+    storage.write(spec.path("paper"), record.model_dump_json() + "\n")
     made = gate.Chapter("chapter", "chapter.ipynb", Parameters, (lambda p: [spec],))
     notebook = nbformat.v4.new_notebook()
     output = nbformat.v4.new_output("execute_result", {"text/plain": "67.9"}, execution_count=1)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from aeda_core import cli, datasets, experiments, gate, methods, models, runs
+from aeda_core import cli, datasets, experiments, gate, methods, models, runs, storage
 from aeda_core.datasets import DataError
 from aeda_core.datasets.base import PROJECT
 from aeda_core.display import captions, plots, tables
@@ -298,9 +298,7 @@ class TestChapters:
             monkeypatch.setattr(module, "PROJECT", tmp_path)
         monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
         cell = nbformat.v4.new_code_cell("", metadata={"tags": ["parameters"]})
-        runs.write_atomically(
-            tmp_path / "book" / "11_half.ipynb", nbformat.writes(nbformat.v4.new_notebook(cells=[cell]))
-        )
+        storage.write(tmp_path / "book" / "11_half.ipynb", nbformat.writes(nbformat.v4.new_notebook(cells=[cell])))
         return CHAPTERS["half"]
 
     def test_one_new_file_and_a_notebook_add_a_chapter(self, half, tmp_path):
@@ -314,7 +312,7 @@ class TestChapters:
         assert "`aeda sweep half`" in sentence
         for spec in half.specs(half.parameters.load("recorded")):
             record = RunRecord(spec=spec, provenance={"profile": "paper"})
-            runs.write_atomically(spec.path("paper"), record.model_dump_json())
+            storage.write(spec.path("paper"), record.model_dump_json())
         assert gate.missing_records() == []
         assert runner.invoke(cli.app, ["chapters"]).exit_code == 0
         (cell,) = nbformat.read(tmp_path / "book" / "11_half.ipynb", as_version=4).cells

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -14,11 +15,14 @@ from aeda_core.datasets import mnist
 from aeda_core.datasets.base import BiasedImages, DataError
 from aeda_core.datasets.dataset import DataSet
 from aeda_core.datasets.mnist import Digits
+from aeda_core.errors import require_number
 
 Colour = tuple[int, int, int]
 
 DIGITS = tuple(str(digit) for digit in range(10))
 BACKGROUNDS = ("red", "brown")
+LARGEST = 1024
+"""Pixels a side: digits of 28 gain nothing from more, and the set has to fit into memory."""
 
 
 @dataclass(frozen=True)
@@ -50,22 +54,20 @@ class Recipe:
     draw: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.correlation <= 1:
-            raise DataError(f"correlation is {self.correlation}; it is a share and lies in [0, 1].")
+        require = partial(require_number, kind=DataError)
+        require("correlation", self.correlation, "it is a share and lies in [0, 1]", least=0, most=1)
+        for name in ("n_train", "n_validation", "shots"):
+            require(name, getattr(self, name), "take a whole number of digits, at least one", least=1, whole=True)
+        require("size", self.size, f"a side has 8 to {LARGEST:,} pixels", least=8, most=LARGEST, whole=True)
+        for name in ("seed", "draw"):
+            meaning = "it is a whole number from 0 to 2^63 - 1"
+            require(name, getattr(self, name), meaning, least=0, below=2**63, whole=True)
         for name in ("red", "brown", "digit"):
             colour = getattr(self, name)
             if len(colour) != 3 or not all(0 <= level <= 255 for level in colour):
                 raise DataError(f"{name} is {colour}; a colour has three levels, for R, G and B, in 0..255.")
-        if self.n_train < 1 or self.n_validation < 1 or self.size < 8:
-            raise DataError(
-                f"n_train={self.n_train}, n_validation={self.n_validation}, size={self.size}: "
-                "take at least one digit each and images of at least 8 pixels."
-            )
-        if not set(self.few) < set(range(10)) or self.shots < 1:
-            raise DataError(
-                f"few is {list(self.few)} and shots is {self.shots}: name some of the digits 0 to 9, not all of them, "
-                "and leave each at least one image."
-            )
+        if not set(self.few) < set(range(10)):
+            raise DataError(f"few is {list(self.few)}: name some of the digits 0 to 9, not all of them.")
 
 
 def training(digits: Digits, recipe: Recipe) -> BiasedImages:

@@ -133,7 +133,7 @@ def fig9(averages: Sequence[Mapping[str, Any]], source: str) -> Figure:
         for ax, name in zip(line, names, strict=True):
             cell = cells[name, group, present]
             few = cell["image"] is None
-            picture(ax, np.zeros((1, 1, 4), np.uint8) if few else cell["image"], "bilinear")
+            picture(ax, np.zeros((1, 1, 4), np.uint8) if few else cell["image"])
             ax.set_xlabel(f"n = {cell['n']:,}", fontsize=7.5)
             if few:
                 ax.text(0, 0, "too few\npeople", ha="center", va="center", style="italic")

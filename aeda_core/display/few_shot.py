@@ -29,11 +29,11 @@ def table3(records: Sequence[RunRecord]) -> Table:
     for measure in MEASURES:
         for kind, own in runs.groupby("variant", sort=False):
             found = {TITLES[digit]: Estimate.of(of[measure]).text(0) for digit, of in own.groupby("digit", sort=False)}
-            cells.append({"method": LABELS[kind], "": measure, **found})
+            cells.append({"method": LABELS[kind], "measured": measure, **found})
     for kind, printed in TABLE3.items():
         whole = printed | {"four": np.mean(list(printed.values()))}
         found = {TITLES[digit]: f"{value:.2f}" for digit, value in whole.items()}
-        cells.append({"method": LABELS[kind], "": "the paper", **found})
+        cells.append({"method": LABELS[kind], "measured": "the paper", **found})
     draws = "Mean over draws [95 % interval]." if _draws(records) > 1 else "A single draw, so no interval."
     data = pd.DataFrame(cells).fillna("").set_index("method").rename_axis(index=None, columns="method")
     return Table.of("table3-numbers", data, records, notes=_never(runs), draws=draws)

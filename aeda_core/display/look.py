@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import functools
 import hashlib
 import html
@@ -23,7 +22,7 @@ from aeda_core.methods import METHODS, STUDIES
 from aeda_core.runs import VARIANTS, RunRecord
 
 INK = "#010203"
-"""Stands for the page's text colour: `currentColor` in the SVG, as good as black in the PNG."""
+"""Stands for the page's text colour: `currentColor` in the SVG."""
 
 BLUE, VERMILLION, GREEN, PURPLE, OCHRE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b87f00", "#8a8a8a"
 PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, OCHRE, GREY)
@@ -104,11 +103,10 @@ def canvas(height: float, *shape: int, **how: Any) -> tuple[Canvas, Any]:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture as SVG and PNG, with the words that stand for it (`alt`) and under it (`caption`), and the runs that
-    it shows (`records`)."""
+    """A picture as SVG, with the words that stand for it (`alt`) and under it (`caption`), and the runs that it shows
+    (`records`)."""
 
     svg: str
-    png: bytes
     alt: str
     caption: str
     records: Sequence[RunRecord] = field(default=(), kw_only=True)
@@ -118,7 +116,6 @@ class Figure:
         below = f"{caption}\n{captions.details(self.records)}"
         return {
             "text/html": f'<figure class="aeda-figure">\n{self.svg}\n{below}</figure>',
-            "image/png": base64.b64encode(self.png).decode(),
             "text/plain": f"{self.alt}\n{self.caption}",
         }
 
@@ -126,11 +123,10 @@ class Figure:
 def finished(drawn: Canvas, name: str, records: Sequence[RunRecord] = (), origin: str = "", **told: Any) -> Figure:
     """What a canvas shows as a Figure. Its words are those of `name` in words.toml, filled in by `told` (see
     `captions.caption`), and `name` keeps its ids apart from those of other figures on a page."""
-    svg, png = io.StringIO(), io.BytesIO()
+    svg = io.StringIO()
     drawn.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
-    drawn.savefig(png, format="png", dpi=110, facecolor="white", metadata={"Software": None})
     alt, caption = captions.WORDS[name]["alt"].format(**told), captions.caption(name, records, origin, **told)
-    return Figure(_for_page(svg.getvalue(), name, alt), png.getvalue(), alt, caption, records=records)
+    return Figure(_for_page(svg.getvalue(), name, alt), alt, caption, records=records)
 
 
 def _for_page(svg: str, name: str, alt: str) -> str:

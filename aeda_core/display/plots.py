@@ -88,9 +88,9 @@ BESIDE = {"rotation": 0, "ha": "right", "va": "center"}
 """How a row of pictures is named, on its left."""
 
 
-def picture(ax: Axes, image: np.ndarray, interpolation: str = "none") -> None:
+def picture(ax: Axes, image: np.ndarray) -> None:
     """An image (H, W, 3) or (H, W, 4), uint8, and no axes around it."""
-    ax.imshow(image, interpolation=interpolation)
+    ax.imshow(image, interpolation="none")
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
 

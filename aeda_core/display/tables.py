@@ -225,14 +225,16 @@ def _estimated(data: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
 
 def verdicts(claims: Sequence[Claim]) -> Table:
     """The lines of the scorecard that a chapter is about."""
-    data = pd.DataFrame([claim.in_words() for claim in claims]).set_index("claim").rename_axis(None)
+    data = (
+        pd.DataFrame([claim.in_words() for claim in claims]).set_index("claim").rename_axis(index=None, columns="claim")
+    )
     return Table.of("verdicts", data)
 
 
 def register() -> Table:
     """All assumptions."""
     titles = {"open": "left open", "ours": "chosen here", "source": "whose idea", "chapter": "chapter"}
-    data = pd.DataFrame([dict(each) for each in REGISTER]).set_index("id").rename_axis(None)
+    data = pd.DataFrame([dict(each) for each in REGISTER]).set_index("id").rename_axis(index=None, columns="choice")
     return Table.of("register", data.rename(columns=titles), words=list(titles.values())[:3])
 
 

@@ -88,7 +88,7 @@ class CMNISTParameters(Parameters):
     n_train: int = Field(6000, ge=1, description="training digits")
     n_validation: int = Field(2000, ge=1, description="training digits held out")
     correlation: float = Field(1.0, ge=0, le=1, description="how often colour and digit go together in training")
-    size: int = Field(28, ge=8, description="height and width of the digits, in pixels")
+    size: int = Field(28, ge=8, le=cmnist.LARGEST, description="height and width of the digits, in pixels")
     epochs: int = Field(20, ge=1, description="passes over the training images")
     batch_size: int = Field(64, ge=1, description="originals in a batch")
     learning_rate: float = Field(1e-3, gt=0, description="of f and h_t")

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from aeda_core import models, provenance, runs
+from aeda_core import models, provenance, runs, storage
 from aeda_core.datasets import DataError, DataSet
 from aeda_core.datasets.base import DATA
 from aeda_core.methods import named
 from aeda_core.profiles import Parameters
-from aeda_core.runs import RunRecord, RunSpec, write_atomically
+from aeda_core.runs import RunRecord, RunSpec
 
 Parts = Mapping[str, Mapping[str, Any]]
 """Values by their name, by the part of a RunSpec that they stand in: `data`, `model`, `plan` or `options`."""
@@ -106,7 +106,7 @@ def _speed_up(network: str) -> float:
     kept = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
     if key not in kept:
         kept[key] = _seconds(network, "fp32", device) / _seconds(network, "bf16", device)
-        write_atomically(MEASURED, json.dumps(kept) + "\n")
+        storage.write(MEASURED, json.dumps(kept) + "\n")
     return kept[key]
 
 

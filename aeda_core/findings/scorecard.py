@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from aeda_core import provenance, runs
+from aeda_core import provenance, runs, storage
 from aeda_core.datasets.base import DATA, PROJECT
 from aeda_core.experiments import CHAPTERS
-from aeda_core.findings import benchmarks, costs
+from aeda_core.findings import benchmarks, costs, reliability
 from aeda_core.findings.claims import CLAIMS, HEADLINES, judged
 from aeda_core.findings.judge import REMARKS, RULE, Claim
 
@@ -76,6 +76,7 @@ PAGES = {
     PROJECT / "book" / "scorecard.md": page,
     PROJECT / "book" / "reproducibility.md": lambda claims: costs.page(),
     PROJECT / "book" / "benchmarks.md": lambda claims: benchmarks.page(),
+    PROJECT / "book" / "reliability.md": lambda claims: reliability.page(),
 }
 """What is written between the markers of which file."""
 
@@ -103,5 +104,5 @@ def write(check: bool = False) -> list[str]:
             texts[path] = new
     if not check:
         for path, text in texts.items():
-            runs.write_atomically(path, text)
+            storage.write(path, text)
     return [str(path.relative_to(PROJECT)) for path in texts]

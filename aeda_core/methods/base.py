@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, ClassVar, cast
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from aeda_core.datasets.base import BiasedImages
-from aeda_core.errors import Problem
+from aeda_core.errors import Problem, require_number
 from aeda_core.methods.learner import Learner, Plan
 from aeda_core.methods.needs import Need
 from aeda_core.models import Classifier, pixels, target_loss
 from aeda_core.profiles import Checked
+
+
+class Preparation(Protocol):
+    """What a method trains before its first epoch, such as a classifier to attack."""
+
+    def epochs(self) -> Iterator[None]:
+        """Train the epochs that are left, one at a time."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the epochs that are left depend on."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
 
 
 class Method:
@@ -56,14 +69,22 @@ class Method:
 
     def __init__(self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, **options: object) -> None:
         self.options = self.Options.checked(**options)
+        if not len(data):
+            raise Problem("the training set has no image, and there is nothing to learn from; give at least one.")
         for need in self.needs:
             need.check(getattr(self, "name", type(self).__name__), data)
         _require_outputs(model, data)
+        require_number("seed", seed, "it is a whole number from 0 to 2^63 - 1", least=0, below=2**63, whole=True)
         self.model, self.plan, self.seed = model, plan, seed
         self.data = self.select(data)
         self.weights = self.weigh()
         self.learner = Learner(model, self.parameters(), plan, len(self.data), seed)
         self.mirrored = torch.zeros_like(self.data.bias, dtype=torch.bool)
+        self.preparation = self.to_prepare()
+
+    def to_prepare(self) -> Preparation | None:
+        """What is to be trained before the first epoch; None: nothing."""
+        return None
 
     @property
     def averaged(self) -> Classifier:
@@ -90,8 +111,22 @@ class Method:
         yield from self.model.extractor.parameters()
         yield from self.model.target_head.parameters()
 
+    def prepare(self) -> Iterator[None]:
+        """Train what is to be trained before the first epoch, an epoch of it at a time, and use it; nothing where that
+        is done."""
+        if self.preparation is not None:
+            yield from self.preparation.epochs()
+            self.use(self.preparation)
+            self.preparation = None
+
+    def use(self, prepared: Any) -> None:
+        """Take what the epochs need from `prepared`, which is what `to_prepare` gave, trained."""
+
     def epoch(self, number: int) -> Tensor:
-        """Train for one epoch, the `number`-th from 1; returns the mean loss, still on the device."""
+        """Train for one epoch, the `number`-th from 1, all that comes before it being prepared; returns the mean loss,
+        still on the device."""
+        for _ in self.prepare():
+            pass
         return self.train_on(self.draw_epoch())
 
     def draw_epoch(self) -> Tensor:
@@ -135,11 +170,16 @@ class Method:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything besides the weights that the next epoch depends on."""
-        return {"learner": self.learner.state_dict()}
+        preparation = None if self.preparation is None else self.preparation.state_dict()
+        return {"learner": self.learner.state_dict(), "preparation": preparation}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
         self.learner.load_state_dict(state["learner"])
+        preparation = state["preparation"]
+        self.preparation = None if preparation is None else self.to_prepare()
+        if self.preparation is not None:
+            self.preparation.load_state_dict(preparation)
 
 
 def _require_outputs(model: Classifier, data: BiasedImages) -> None:
