@@ -133,11 +133,13 @@ class Translation:
             finite(loss, f"the CycleGAN in epoch {self.done}")
             yield
 
+    def _parts(self) -> tuple[Any, ...]:
+        return self.generators, self.discriminators, *self.optimisers, *self.schedules
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the epochs that are left depend on."""
-        parts = (self.generators, self.discriminators, *self.optimisers, *self.schedules)
         return {
-            "parts": [part.state_dict() for part in parts],
+            "parts": [part.state_dict() for part in self._parts()],
             "pools": [pool.kept for pool in self.pools],
             "generator": self.generator.get_state(),
             "done": self.done,
@@ -145,8 +147,7 @@ class Translation:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
-        parts = (self.generators, self.discriminators, *self.optimisers, *self.schedules)
-        for part, kept in zip(parts, state["parts"], strict=True):
+        for part, kept in zip(self._parts(), state["parts"], strict=True):
             part.load_state_dict(kept)
         for pool, shown in zip(self.pools, state["pools"], strict=True):
             pool.kept = None if shown is None else shown.to(self.device)
