@@ -133,6 +133,9 @@ class Translation:
             finite(loss, f"the CycleGAN in epoch {self.done}")
             yield
 
+    def _parts(self) -> tuple[Any, ...]:
+        return self.generators, self.discriminators, *self.optimisers, *self.schedules
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the epochs that are left depend on."""
         return {
