@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Integral, Real
+from typing import Any
 
 
 class Problem(ValueError):
@@ -18,7 +19,7 @@ class Problem(ValueError):
 
 def require_number(
     name: str,
-    value: object,
+    value: Any,
     meaning: str,
     *,
     least: float = -math.inf,

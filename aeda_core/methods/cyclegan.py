@@ -135,7 +135,7 @@ class Translation:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the epochs that are left depend on."""
-        parts = (self.generators, self.discriminators, *self.optimisers, *self.schedules)
+        parts: list[Any] = [self.generators, self.discriminators, *self.optimisers, *self.schedules]
         return {
             "parts": [part.state_dict() for part in parts],
             "pools": [pool.kept for pool in self.pools],
@@ -145,7 +145,7 @@ class Translation:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
-        parts = (self.generators, self.discriminators, *self.optimisers, *self.schedules)
+        parts: list[Any] = [self.generators, self.discriminators, *self.optimisers, *self.schedules]
         for part, kept in zip(parts, state["parts"], strict=True):
             part.load_state_dict(kept)
         for pool, shown in zip(self.pools, state["pools"], strict=True):
