@@ -48,7 +48,6 @@ VARIANTS = ("_stopped", "_robust_source")
 
 CHECKPOINTS = _HOME / "checkpoints"
 """What stopped runs go on from, and leases."""
-
 ANEW = "restore it with git if it is committed, otherwise delete it, and it is trained anew"
 """The way out where a record cannot be believed."""
 
@@ -186,12 +185,11 @@ def execute(spec: RunSpec, data_root: str = "", *, profile: str, own: bool = Tru
     with _ONE_AT_A_TIME, lease(CHECKPOINTS, spec.id) as mine:
         if (found := recorded([spec], profile)[0]) is not None:
             return found
-        for kept_so_far in (checkpoint, provenance.Cost.beside(checkpoint)):
-            storage.clear_partials(kept_so_far)
+        storage.clear_partials(checkpoint)
         record = perform(spec, data_root, checkpoint, mine.require, profile)
         storage.write(spec.path(store), record.model_dump_json(indent=None, exclude_none=True) + "\n")
-        for kept_so_far in (checkpoint, provenance.Cost.beside(checkpoint)):
-            kept_so_far.unlink(missing_ok=True)
+        checkpoint.unlink(missing_ok=True)
+        provenance.Cost.beside(checkpoint).unlink(missing_ok=True)
     return record
 
 

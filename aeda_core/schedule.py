@@ -169,7 +169,7 @@ def progress(total: int, label: str) -> Iterator[tqdm]:
     """A bar in terminals and notebooks, which goes when it is done; nothing where output is collected in a file."""
     # IPython adds get_ipython to the builtins when it runs code. That it can be imported would not say so: it is
     # installed beside the library for the book's sake.
-    shell = getattr(builtins, "get_ipython", None)
+    shell: Any = getattr(builtins, "get_ipython", None)
     in_notebook = shell is not None and hasattr(shell(), "kernel")
     shown = in_notebook or sys.stderr.isatty()
     with tqdm(total=total, unit="epoch", desc=label, leave=not in_notebook, mininterval=1, disable=not shown) as bar:

@@ -49,8 +49,9 @@ def write(path: Path, content: str | bytes) -> None:
 
 
 def clear_partials(path: Path) -> None:
-    """Remove what killed writers of `path` left unfinished. Nobody else may be writing it."""
-    for partial in path.parent.glob(f".{path.name}.*.partial"):
+    """Remove what killed writers of `path`, and of others that differ in their suffix alone, left unfinished. Nobody
+    else may be writing them."""
+    for partial in path.parent.glob(f".{path.stem}.*.partial"):
         partial.unlink(missing_ok=True)
 
 

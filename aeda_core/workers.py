@@ -51,7 +51,8 @@ class Workers(Executor):
             try:
                 if not hasattr(self._own, "pool"):
                     self._own.pool = self._new_process()
-                return self._own.pool.submit(fn, *args, **kwargs).result()
+                result: T = self._own.pool.submit(fn, *args, **kwargs).result()
+                return result
             except (BrokenExecutor, Stopped):  # killed, or asked to end by somebody else than this parent
                 if hasattr(self._own, "pool"):
                     self._own.pool.shutdown()

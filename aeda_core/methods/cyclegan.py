@@ -154,9 +154,6 @@ class Translation:
         self.generator.set_state(state["generator"])
         self.done = state["done"]
 
-    def _parts(self) -> list[Any]:
-        """All that learns or steps, in the order of `state_dict`."""
-        return [self.generators, self.discriminators, *self.optimisers, *self.schedules]
 
     def generator_loss(self, real: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Least-squares adversarial loss, cycle consistency and identity for images in [-1, 1] of bias values 0 and 1;
