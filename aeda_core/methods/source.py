@@ -64,7 +64,14 @@ def trained_source(
     model: Classifier, data: BiasedImages, plan: Plan, seed: int, adversarial_training: Attack | None = None
 ) -> Classifier:
     """A trained Source with the network of `model`, not its weights."""
-    source = Source(reinitialised(model, seed), data, plan, seed, adversarial_training=adversarial_training)
+    return trained(Source, model, data, plan, seed, adversarial_training=adversarial_training).learner.averaged.module
+
+
+def trained(
+    kind: type[Method], model: Classifier, data: BiasedImages, plan: Plan, seed: int, **options: object
+) -> Method:
+    """The method `kind` at the end of `plan`, on the network of `model` with weights of its own."""
+    method = kind(reinitialised(model, seed), data, plan, seed, **options)
     for number in range(1, plan.epochs + 1):
-        source.epoch(number)
-    return source.learner.averaged.module
+        method.epoch(number)
+    return method
