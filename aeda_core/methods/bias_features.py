@@ -1,4 +1,4 @@
-"""Features that tell the bias value of every training image, from a classifier of the bias: what BAdd and FLAC share."""
+"""Features that tell an image's bias value, from a classifier of the bias: what BAdd and FLAC share."""
 
 from __future__ import annotations
 

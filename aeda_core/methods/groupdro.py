@@ -48,9 +48,9 @@ class GroupDRO(Method):
         """Σ_g q_g · (mean loss of group g in the batch), after the update of q; the mean over attributes."""
         losses, groups = label_losses(logits, self.data.targets[batch]).flatten(), self.groups[batch].flatten()
         held = groups.bincount(minlength=len(self.sizes))
-        means = torch.zeros_like(self.q).index_add(0, groups, losses) / held.clamp_min(1)
+        means = losses.new_zeros(len(self.sizes)).index_add(0, groups, losses) / held.clamp_min(1)
         penalty = self.options.adjustment / self.sizes.sqrt()
-        growth = (self.options.step_size * (means.detach() + penalty) * (held > 0)).exp()
+        growth = (self.options.step_size * (means.detach() + penalty) * (held > 0)).exp().float()
         self.q = self.normalised(self.q * growth)
         return (self.q * means).sum() / self.n_problems
 

@@ -112,6 +112,6 @@ class AnotherOfTheTask:
         if alone := [name for name, n in zip(data.task_names, kinds.tolist(), strict=True) if n == 1]:
             raise EmptyGroup(
                 f"{method} pairs images of one target label and different bias values, and all images of "
-                f"{len(alone)} of the {len(kinds)} target tasks have the same one, those of '{alone[0]}' the first; use "
-                "a method that makes new images, such as aeda_robust, or data with conflicting images of every task."
+                f"{len(alone)} of the {len(kinds)} target tasks have the same one, those of '{alone[0]}' the first; "
+                "use a method that makes new images, such as aeda_robust, or data in which every group occurs."
             )
