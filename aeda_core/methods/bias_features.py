@@ -33,7 +33,7 @@ class WithBiasFeatures(Method):
     """
 
     class Options(Method.Options):
-        bias_epochs: int = Field(5, ge=1, description="training of the classifier of the bias")
+        capture_epochs: int = Field(5, ge=1, description="training of the classifier of the bias")
 
     options: Options
 
@@ -43,7 +43,7 @@ class WithBiasFeatures(Method):
 
     def epoch(self, number: int) -> Tensor:
         if self.bias_features is None:
-            plan = replace(self.plan, epochs=self.options.bias_epochs)
+            plan = replace(self.plan, epochs=self.options.capture_epochs)
             source = trained(BiasClassifier, self.model, self.data, plan, self.seed).model
             with frozen(source):
                 self.bias_features = in_chunks(source.features, self.data.images)

@@ -26,7 +26,7 @@ class GroupDRO(Method):
     needs = (EveryGroup(),)
 
     class Options(Method.Options):
-        step_size: float = Field(0.01, ge=0, description="η of the update of q; 0 keeps the groups' weights even")
+        eta: float = Field(0.01, ge=0, description="η of the update of q; 0 keeps the groups' weights even")
         adjustment: float = Field(0.0, ge=0, description="C: q sees the loss of n images as C / √n higher")
 
     options: Options
@@ -50,7 +50,7 @@ class GroupDRO(Method):
         held = groups.bincount(minlength=len(self.sizes))
         means = losses.new_zeros(len(self.sizes)).index_add(0, groups, losses) / held.clamp_min(1)
         penalty = self.options.adjustment / self.sizes.sqrt()
-        growth = (self.options.step_size * (means.detach() + penalty) * (held > 0)).exp().float()
+        growth = (self.options.eta * (means.detach() + penalty) * (held > 0)).exp().float()
         self.q = self.normalised(self.q * growth)
         return (self.q * means).sum() / self.n_problems
 

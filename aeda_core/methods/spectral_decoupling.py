@@ -19,7 +19,7 @@ class SpectralDecoupling(Method):
     name, label, order, ours = "spectral_decoupling", "Spectral decoupling", 190, True
 
     class Options(Method.Options):
-        strength: float = Field(0.1, ge=0, description="λ: the penalty is λ/2 times the squared logits")
+        penalty: float = Field(0.1, ge=0, description="λ: the loss grows by λ/2 times the squared logits")
         centre: float = Field(0.0, description="γ, the logit that costs nothing")
 
     options: Options
@@ -27,5 +27,5 @@ class SpectralDecoupling(Method):
     def target_loss(self, logits: Tensor, batch: Tensor) -> Tensor:
         """Of classes the penalty is on the squared length of an image's logits, of attributes on each logit."""
         squares = (logits - self.options.centre) ** 2
-        penalty = squares.sum(1).mean() if self.data.targets.ndim == 1 else squares.mean()
-        return super().target_loss(logits, batch) + self.options.strength / 2 * penalty
+        size = squares.sum(1).mean() if self.data.targets.ndim == 1 else squares.mean()
+        return super().target_loss(logits, batch) + self.options.penalty / 2 * size
