@@ -137,7 +137,7 @@ class TestGroupDRO:
         assert shares.tolist() == pytest.approx([1 / 9] * 9, abs=0.016)
 
     def test_each_attribute_has_weights_of_its_own(self, start, attributes):
-        method = start("groupdro", attributes, step_size=1.0)
+        method = start("groupdro", attributes, eta=1.0)
         method.target_loss(torch.randn(6, 2), ALL)
         assert method.q.view(2, 4).sum(1).tolist() == pytest.approx([1, 1])
         # absent, red; absent, blue; present, red; present, blue

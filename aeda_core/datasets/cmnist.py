@@ -118,7 +118,7 @@ def require_every_digit(labels: Tensor, asked: str) -> None:
 
 
 def drawn(digits: Digits, recipe: Recipe) -> tuple[Tensor, torch.Generator]:
-    """Indices of `n_train` and then `n_validation` training digits, drawn by `seed`, and the generator as it is then."""
+    """Indices of `n_train` and then `n_validation` training digits, drawn by `seed`, and the generator after that."""
     wanted, there = recipe.n_train + recipe.n_validation, len(digits.train_images)
     if wanted > there:
         raise DataError(
