@@ -1,4 +1,4 @@
-"""What chapter 12 shows: every method over the share of conflicting images, what it costs, and what spoils an attack."""
+"""What chapter 12 shows: methods over the share of conflicting images, their cost, and what spoils an attack."""
 
 from __future__ import annotations
 

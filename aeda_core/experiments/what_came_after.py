@@ -43,7 +43,7 @@ BASE: dict[str, dict[str, Any]] = {
 
 TUNING: dict[str, tuple[dict[str, Any], ...]] = {
     "groupdro": ({}, {"eta": 0.1}, {"adjustment": 1.0}),
-    "jtt": ({}, {"upweight": 20}, {"first_epochs": 2, "upweight": 20}),
+    "jtt": ({"first_epochs": 4}, {"first_epochs": 4, "upweight": 10}, {"first_epochs": 2, "upweight": 10}),
     "lff": ({}, {"q": 0.9}, {"decay": 0.0}),
     "dfr": ({}, {"c": 0.1}, {"share": 0.5}),
     "lisa": ({}, {"intra_label": 1.0}, {"concentration": 0.5}),
@@ -148,7 +148,7 @@ def spec_of(
 
 
 def tuning(p: AfterParameters) -> list[RunSpec]:
-    """The runs behind CHOSEN: every setting of TUNING once, on half the digits and half as long, and never tested on the
+    """The runs behind CHOSEN: every setting of TUNING once, on half the digits and half as long, never tested on the
     test set."""
     shorter = p.model_copy(update={"n_train": p.n_train // 2, "epochs": (p.epochs + 1) // 2})
     return [
@@ -165,6 +165,9 @@ records = partial(common.records, specs)
 
 ten_records = partial(common.records, ten_specs)
 """Those on biased MNIST."""
+
+share_records = partial(common.records, share_specs)
+"""Those at one share of conflicting images."""
 
 control_records = partial(common.records, control_specs)
 """Those of the controls."""

@@ -1,4 +1,4 @@
-"""What chapter 12 asks of its records: from how few conflicting images a method gains, at what cost, by which setting."""
+"""What chapter 12 asks of its records: from how few conflicting images a method gains, and at what cost."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ class BiasAdv(BesideBiased):
     ruining those of the debiased one [Lim et al. 2023].
 
     It is told no bias label: the attack leads away from the target label, in the eyes of a classifier that sees little
-    but the bias. The paper has published no code; here each batch is attacked before it is trained on, within the ball
-    of AEDA's attack, and an original that no attack could help counts as any other (assumption: biasadv).
+    but the bias. Its authors have published no code, so these are our choices: each batch is attacked just before it is
+    trained on, by AEDA's attack, and all examples count alike.
     """
 
     name, label, order, ours = "biasadv", "BiasAdv", 220, True
