@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import LogLocator
 
 from aeda_core.display import captions
-from aeda_core.display.look import Figure, canvas, finished, look, styled
+from aeda_core.display.look import BLUE, Figure, canvas, finished, look, styled
 from aeda_core.display.plots import AXES, dots, key
 from aeda_core.display.tables import Prose, Table, rows
 from aeda_core.experiments.what_came_after import AFTER, CONTROLS, METHODS
@@ -19,8 +22,13 @@ from aeda_core.methods import named
 from aeda_core.runs import RunRecord
 
 MEASURES = ("bacc", "bias")
-BESIDE = ("original", "aeda_robust")
-"""Drawn in every panel of `fig_shares`."""
+BESIDE = {name: look(name) for name in ("original", "aeda_robust")}
+"""How what stands in every panel of `fig_shares` is drawn."""
+
+ITSELF = {"color": BLUE, "linestyle": "-", "marker": "o"}
+"""How the method is drawn that a panel is about."""
+
+STROKE: dict[str, Any] = {"linewidth": 1.4, "markersize": 4, "err_kws": {"linewidth": 1.2}}
 
 
 def percent(share: float) -> str:
@@ -34,19 +42,24 @@ def fig_shares(records: Sequence[RunRecord]) -> Figure:
     drawn, axes = canvas(4.2, 2, 5, sharex=True, sharey=True)
     ticks = [percent(share) for share in runs]
     for ax, method in zip(axes.flat, AFTER, strict=True):
-        for name in (*BESIDE, method):
+        for name, how in (*BESIDE.items(), (method, ITSELF)):
             data = pd.DataFrame(
                 [(percent(share), r.bacc) for share, own in runs.items() for r in own[name]], columns=["share", "bacc"]
             )
-            how = {**look(name), "linewidth": 1.4, "markersize": 4, "limits": (0, 100)}
             if len(data):
-                dots(ax, data, x="share", y="bacc", order=ticks, single=None, err_kws={"linewidth": 1.2}, **how)
-        ax.set(title=label(method), xlabel="", ylabel=AXES["bacc"])
+                dots(ax, data, x="share", y="bacc", order=ticks, single=None, limits=(0, 100), **STROKE, **how)
+        ax.set(xlabel="", ylabel=AXES["bacc"])
+        ax.set_title(textwrap.fill(label(method), 14), fontsize="small")
         ax.set_xticks(range(len(ticks)), [tick.removesuffix(" %") for tick in ticks], rotation=90)
         ax.grid(axis="y")
         ax.label_outer()
     drawn.supxlabel("conflicting training images (%)")
-    drawn.legend(handles=[key(label(name), linewidth=1.5, **look(name)) for name in BESIDE], loc="outside upper right")
+    named_so = {**{label(name): how for name, how in BESIDE.items()}, "the panel's method": ITSELF}
+    drawn.legend(
+        handles=[key(name, **{"linewidth": 1.5, **how}) for name, how in named_so.items()],
+        loc="outside upper right",
+        ncols=3,
+    )
     words = " ".join(f"{label(method)}: {_over_shares(runs, method)}." for method in METHODS)
     return finished(drawn, "after-shares", records, words=words)
 
@@ -101,6 +114,9 @@ def fig_cost(records: Sequence[RunRecord], share: float) -> Figure:
             if method in best:
                 ax.annotate(label(method), (x, y), (4, 4), textcoords="offset points", fontsize="small")
         ax.set(xscale="log", xlabel="CPU time (Original = 1)", ylabel=AXES[measure])
+        ax.xaxis.set_major_locator(LogLocator(base=2))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.minorticks_off()
         ax.grid()
     words = " ".join(
         f"{label(method)}: {after.cost(runs, method).mean:.1f} times the CPU time of Original, bACC "
