@@ -161,9 +161,9 @@ class TestJTT:
         assert (drawn == 2).double().mean().item() == pytest.approx(10 / 15, abs=0.02)
         assert drawn.bincount(minlength=6)[[0, 1, 3, 4, 5]].min() > 0
 
-    def test_without_errors_it_is_plain_training(self, start):
+    def test_without_errors_it_is_plain_training(self, start, monkeypatch):
         method = start("jtt")
-        method.errors = torch.zeros(6, dtype=torch.bool)
+        monkeypatch.setattr(method, "errors_of_first", lambda: torch.zeros(6, dtype=torch.bool))
         assert same(trained(method), trained(start("original")))
 
     def test_labels_of_attributes_are_weighed(self, start, attributes):
@@ -341,9 +341,9 @@ class TestBAdd:
         by_hand = F.cross_entropy(method.model.target_head(features + method.bias_features), method.data.targets)
         assert method.loss(ALL).item() == pytest.approx(by_hand.item(), rel=1e-5)
 
-    def test_without_bias_features_it_is_plain_training(self, start):
+    def test_without_bias_features_it_is_plain_training(self, start, monkeypatch):
         method = start("badd")
-        method.bias_features = torch.zeros(6, 16)
+        monkeypatch.setattr(method, "features_of_bias", lambda: torch.zeros(6, 16))
         assert same(trained(method), trained(start("original")))
 
     def test_the_bias_classifier_learns_the_bias(self, start, biased_images):

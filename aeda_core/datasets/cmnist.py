@@ -69,7 +69,7 @@ class Recipe:
 
 def training(digits: Digits, recipe: Recipe) -> BiasedImages:
     """`n_train` digits, 0-4 on red and 5-9 on brown (with probability `correlation`)."""
-    index, generator = drawn(digits, recipe)
+    index, generator = drawn(digits, recipe.n_train, recipe.n_validation, recipe.seed)
     index = index[: recipe.n_train]
     labels = digits.train_labels[index]
     on_own_colour = torch.rand(len(index), generator=generator) < recipe.correlation
@@ -82,7 +82,7 @@ def training(digits: Digits, recipe: Recipe) -> BiasedImages:
 
 def validation(digits: Digits, recipe: Recipe) -> BiasedImages:
     """`n_validation` training digits that `training` does not use, each on both backgrounds."""
-    index, _ = drawn(digits, recipe)
+    index, _ = drawn(digits, recipe.n_train, recipe.n_validation, recipe.seed)
     index = index[recipe.n_train :]
     labels = digits.train_labels[index]
     require_every_digit(labels, f"n_validation={recipe.n_validation}")
@@ -117,15 +117,15 @@ def require_every_digit(labels: Tensor, asked: str) -> None:
         raise DataError(f"{asked} leaves no image of digit {min(missing)}; take more digits.")
 
 
-def drawn(digits: Digits, recipe: Recipe) -> tuple[Tensor, torch.Generator]:
+def drawn(digits: Digits, n_train: int, n_validation: int, seed: int) -> tuple[Tensor, torch.Generator]:
     """Indices of `n_train` and then `n_validation` training digits, drawn by `seed`, and the generator after that."""
-    wanted, there = recipe.n_train + recipe.n_validation, len(digits.train_images)
+    wanted, there = n_train + n_validation, len(digits.train_images)
     if wanted > there:
         raise DataError(
-            f"n_train={recipe.n_train} and n_validation={recipe.n_validation} ask for {wanted:,} training digits, but "
+            f"n_train={n_train} and n_validation={n_validation} ask for {wanted:,} training digits, but "
             f"the source has {there:,} ({digits.source}); lower them, or give the full MNIST (see data/README.md)."
         )
-    generator = torch.Generator().manual_seed(recipe.seed)
+    generator = torch.Generator().manual_seed(seed)
     return torch.randperm(there, generator=generator)[:wanted], generator
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from aeda_core.datasets import cmnist
 from aeda_core.datasets.base import BiasedImages, DataError
 from aeda_core.datasets.cmnist import CMNIST, DIGITS, Colour
+from aeda_core.datasets.dataset import DataSet
 from aeda_core.datasets.mnist import Digits
 
 COLOURS: dict[str, Colour] = {
@@ -54,7 +55,7 @@ class Recipe:
 
 def training(digits: Digits, recipe: Recipe) -> BiasedImages:
     """`n_train` digits, each on its own colour with probability `correlation`."""
-    index, generator = cmnist.drawn(digits, recipe)
+    index, generator = cmnist.drawn(digits, recipe.n_train, recipe.n_validation, recipe.seed)
     index = index[: recipe.n_train]
     labels = digits.train_labels[index]
     cmnist.require_every_digit(labels, f"n_train={recipe.n_train}")
@@ -65,7 +66,7 @@ def training(digits: Digits, recipe: Recipe) -> BiasedImages:
 
 def validation(digits: Digits, recipe: Recipe) -> BiasedImages:
     """`n_validation` training digits that `training` does not use, each on one colour."""
-    index = cmnist.drawn(digits, recipe)[0][recipe.n_train :]
+    index = cmnist.drawn(digits, recipe.n_train, recipe.n_validation, recipe.seed)[0][recipe.n_train :]
     return evenly_coloured(digits.train_images[index], digits.train_labels[index], index, recipe)
 
 
@@ -97,13 +98,18 @@ def coloured(grey: Tensor, labels: Tensor, colour: Tensor, index: Tensor, recipe
     return BiasedImages(images, labels, colour, index, DIGITS, tuple(COLOURS))
 
 
-class TenColours(CMNIST):
-    """`ten_colours`: biased MNIST, read as C-MNIST is."""
+class TenColours(DataSet):
+    """`ten_colours`: biased MNIST, from the same digits as C-MNIST."""
 
-    name, title, order = "ten_colours", "Biased MNIST (ten colours)", 15
+    name, title, order, content = "ten_colours", "Biased MNIST (ten colours)", 15, "digits"
+    real, fingerprint, stand_in = CMNIST.real, CMNIST.fingerprint, CMNIST.stand_in
     varies = ("seed",)
-    bias_names = tuple(COLOURS)
+    target_names, bias_names = DIGITS, tuple(COLOURS)
     Recipe = Recipe
+
+    @classmethod
+    def read(cls, root: str, recipe: Recipe, wanted: str = "") -> Digits:
+        return CMNIST.read(root, cmnist.Recipe(), wanted)
 
     @classmethod
     def split(cls, source: Digits, recipe: Recipe) -> tuple[BiasedImages, BiasedImages, BiasedImages]:

@@ -135,7 +135,7 @@ def spec_of(
         "correlation": round(1 - share, 6),
         "seed": seed,
     }
-    shared = {
+    shared: common.Parts = {
         "data": described,
         "model": {"precision": common.precision(p.precision, {})},
         "plan": {"epochs": p.epochs, "batch_size": p.batch_size, "learning_rate": p.learning_rate},

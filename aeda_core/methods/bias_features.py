@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -39,19 +41,23 @@ class WithBiasFeatures(Method):
 
     def __init__(self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, **options: object) -> None:
         super().__init__(model, data, plan, seed, **options)
-        self.bias_features: Tensor | None = None
+        self.bias_features = torch.empty(0, device=self.learner.device)
 
     def epoch(self, number: int) -> Tensor:
-        if self.bias_features is None:
-            plan = replace(self.plan, epochs=self.options.capture_epochs)
-            source = trained(BiasClassifier, self.model, self.data, plan, self.seed).model
-            with frozen(source):
-                self.bias_features = in_chunks(source.features, self.data.images)
+        if number == 1:
+            self.bias_features = self.features_of_bias()
         return super().epoch(number)
 
-    def state_dict(self) -> dict:
+    def features_of_bias(self) -> Tensor:
+        """float32 (N, D), of all training images, from a trained BiasClassifier."""
+        plan = replace(self.plan, epochs=self.options.capture_epochs)
+        source = trained(BiasClassifier, self.model, self.data, plan, self.seed).model
+        with frozen(source):
+            return in_chunks(source.features, self.data.images)
+
+    def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"bias_features": self.bias_features}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.bias_features = state["bias_features"].to(self.learner.device)

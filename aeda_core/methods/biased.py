@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 from torch import Tensor
 
@@ -32,8 +34,10 @@ class Biased(Method):
 class BesideBiased(Method):
     """A method with a `Biased` classifier of the same network beside it, which a subclass trains."""
 
-    Options = Biased.Options
-    options: Biased.Options
+    class Options(Biased.Options):
+        """How the second classifier is biased."""
+
+    options: Options
 
     def __init__(self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, **options: object) -> None:
         super().__init__(model, data, plan, seed, **options)
@@ -43,15 +47,15 @@ class BesideBiased(Method):
         """A step of the biased classifier on `images` (float32), which are the training images `batch`; returns the
         target logits that it had before, without a gradient."""
         model = self.biased.model.train()
-        logits = model.target_head(model.features(images))
+        logits: Tensor = model.target_head(model.features(images))
         self.biased.learner.step(self.biased.target_loss(logits, batch))
         return logits.detach()
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         own = {"biased_model": self.biased.model.state_dict(), "biased": self.biased.state_dict()}
         return super().state_dict() | own
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.biased.model.load_state_dict(state["biased_model"])
         self.biased.load_state_dict(state["biased"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,12 +45,12 @@ class DomainIndependent(Method):
             head.bias.copy_(self.heads.bias.view(n_bias, -1).mean(0))
 
     def logits(self, features: Tensor, batch: Tensor) -> Tensor:
-        by_bias = self.heads(features).view(len(batch), len(self.data.bias_names), -1)
+        by_bias: Tensor = self.heads(features).view(len(batch), len(self.data.bias_names), -1)
         return by_bias[torch.arange(len(batch), device=batch.device), self.data.bias[batch]]
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"heads": self.heads.state_dict()}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.heads.load_state_dict(state["heads"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -59,9 +61,9 @@ class GroupDRO(Method):
         by_problem = q.view(self.n_problems, -1)
         return (by_problem / by_problem.sum(1, keepdim=True)).flatten()
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"q": self.q}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.q = state["q"].to(self.learner.device)

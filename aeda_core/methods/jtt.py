@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -35,10 +36,10 @@ class JTT(Method):
 
     def __init__(self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, **options: object) -> None:
         super().__init__(model, data, plan, seed, **options)
-        self.errors: Tensor | None = None
+        self.errors = torch.zeros_like(self.data.targets, dtype=torch.bool)
 
     def epoch(self, number: int) -> Tensor:
-        if self.errors is None:
+        if number == 1:
             self.errors = self.errors_of_first()
         return super().epoch(number)
 
@@ -60,12 +61,12 @@ class JTT(Method):
     def target_loss(self, logits: Tensor, batch: Tensor) -> Tensor:
         if self.data.targets.ndim == 1:
             return super().target_loss(logits, batch)
-        counts = 1.0 + (self.options.upweight - 1) * self.errors
+        counts = 1 + (self.options.upweight - 1) * self.errors.float()
         return (self.label_losses(logits, batch) * (counts / counts.mean())[batch]).mean()
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"errors": self.errors}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.errors = state["errors"].to(self.learner.device)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -42,12 +44,12 @@ class LfF(BesideBiased):
         before = self.averages[:, batch]
         averaged = self.options.decay * before + (1 - self.options.decay) * losses
         self.averages[:, batch] = torch.where(before.isnan(), losses, averaged)
-        of_biased, of_debiased = self.averages[:, batch]
+        of_biased, of_debiased = self.averages[:, batch].unbind()
         return of_biased / (of_biased + of_debiased).clamp_min(1e-8)
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"averages": self.averages}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.averages = state["averages"].to(self.learner.device)
