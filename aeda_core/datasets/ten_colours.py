@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -98,6 +99,9 @@ def coloured(grey: Tensor, labels: Tensor, colour: Tensor, index: Tensor, recipe
     return BiasedImages(images, labels, colour, index, DIGITS, tuple(COLOURS))
 
 
+_Recipe = Recipe  # which an attribute of the class hides
+
+
 class TenColours(DataSet):
     """`ten_colours`: biased MNIST, from the same digits as C-MNIST."""
 
@@ -105,12 +109,12 @@ class TenColours(DataSet):
     real, fingerprint, stand_in = CMNIST.real, CMNIST.fingerprint, CMNIST.stand_in
     varies = ("seed",)
     target_names, bias_names = DIGITS, tuple(COLOURS)
-    Recipe = Recipe
+    Recipe: ClassVar = _Recipe
 
     @classmethod
-    def read(cls, root: str, recipe: Recipe, wanted: str = "") -> Digits:
+    def read(cls, root: str, recipe: _Recipe, wanted: str = "") -> Digits:
         return CMNIST.read(root, cmnist.Recipe(), wanted)
 
     @classmethod
-    def split(cls, source: Digits, recipe: Recipe) -> tuple[BiasedImages, BiasedImages, BiasedImages]:
+    def split(cls, source: Digits, recipe: _Recipe) -> tuple[BiasedImages, BiasedImages, BiasedImages]:
         return training(source, recipe), validation(source, recipe), testing(source, recipe)

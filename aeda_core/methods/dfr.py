@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 from aeda_core.datasets.base import BiasedImages
 from aeda_core.methods.base import Method
 from aeda_core.methods.needs import EveryGroup
-from aeda_core.models import Classifier, frozen, in_chunks
+from aeda_core.models import frozen, in_chunks
 
 
 class DFR(Method):
@@ -53,7 +52,7 @@ class DFR(Method):
     @torch.no_grad()
     def retrain_last_layer(self) -> None:
         """h_t of the averaged weights, which are what gets evaluated, fitted to even groups of held-out images."""
-        model = cast(Classifier, self.learner.averaged.module)
+        model = self.averaged
         with frozen(model):
             features = in_chunks(model.features, self.held_out.images).double().cpu().numpy()
         targets = self.held_out.targets.view(len(features), -1).T

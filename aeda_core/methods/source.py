@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pydantic import Field
 from torch import Tensor, nn
 
-from aeda_core.attack import Attack
+from aeda_core.attack import Attack, Norm
 from aeda_core.datasets.base import BiasedImages, other_values
 from aeda_core.methods.base import Method
 from aeda_core.methods.learner import Plan
@@ -55,7 +55,7 @@ class Source(Method):
         return self.target_loss(target_logits, batch) + bias_loss(bias_logits, self.data.bias[batch])
 
 
-def training_attack(norm: str, radius: float) -> Attack | None:
+def training_attack(norm: Norm, radius: float) -> Attack | None:
     """The attack that a source is trained to withstand so as to be robust within `radius`; None where that is 0."""
     return Attack(norm=norm, epsilon=radius, step_size=radius / 2, steps=3, lambda_=1.0) if radius else None
 
@@ -64,7 +64,7 @@ def trained_source(
     model: Classifier, data: BiasedImages, plan: Plan, seed: int, adversarial_training: Attack | None = None
 ) -> Classifier:
     """A trained Source with the network of `model`, not its weights."""
-    return trained(Source, model, data, plan, seed, adversarial_training=adversarial_training).learner.averaged.module
+    return trained(Source, model, data, plan, seed, adversarial_training=adversarial_training).averaged
 
 
 def trained(
