@@ -131,7 +131,8 @@ class Method:
 
     def logits(self, features: Tensor, batch: Tensor) -> Tensor:
         """Target logits in training, from the features of the training images with these indices."""
-        return self.model.target_head(features)
+        logits: Tensor = self.model.target_head(features)
+        return logits
 
     def target_loss(self, logits: Tensor, batch: Tensor) -> Tensor:
         """L_target of these logits, given for the training images with these indices."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from aeda_core.datasets.base import BiasedImages
 from aeda_core.methods.base import Method
@@ -58,8 +59,9 @@ class DFR(Method):
         targets = self.held_out.targets.view(len(features), -1).T
         fits = [self.fit(features, own, 2 if self.data.targets.ndim == 2 else model.n_targets) for own in targets]
         weight, bias = (np.concatenate(parts) for parts in zip(*fits, strict=True))
-        model.target_head.weight.copy_(torch.from_numpy(weight))
-        model.target_head.bias.copy_(torch.from_numpy(bias))
+        head = cast(nn.Linear, model.target_head)
+        head.weight.copy_(torch.from_numpy(weight))
+        head.bias.copy_(torch.from_numpy(bias))
 
     def fit(self, features: np.ndarray, targets: Tensor, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
         """Weights and intercepts of the outputs for one target (N,), the mean over `subsets` fits."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,11 +24,11 @@ class DomainIndependent(Method):
     name, label, order, ours = "domain_independent", "Domain-independent", 180, True
 
     def __init__(self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, **options: object) -> None:
-        self.heads = nn.Linear(model.target_head.in_features, len(data.bias_names) * model.n_targets)
-        self.heads.to(model.target_head.weight.device)
+        head, n_bias = cast(nn.Linear, model.target_head), len(data.bias_names)
+        self.heads = nn.Linear(head.in_features, n_bias * model.n_targets).to(head.weight.device)
         with torch.no_grad():
-            self.heads.weight.copy_(model.target_head.weight.repeat(len(data.bias_names), 1))
-            self.heads.bias.copy_(model.target_head.bias.repeat(len(data.bias_names)))
+            self.heads.weight.copy_(head.weight.repeat(n_bias, 1))
+            self.heads.bias.copy_(head.bias.repeat(n_bias))
         super().__init__(model, data, plan, seed, **options)
         # before the weights are averaged over the steps, so that the averaged h_t is the mean of averaged heads
         self.learner.optimiser.register_step_post_hook(lambda *_: self.add_up())
@@ -39,7 +39,7 @@ class DomainIndependent(Method):
 
     def add_up(self) -> None:
         """h_t ← the mean of the heads."""
-        head, n_bias = self.model.target_head, len(self.data.bias_names)
+        head, n_bias = cast(nn.Linear, self.model.target_head), len(self.data.bias_names)
         with torch.no_grad():
             head.weight.copy_(self.heads.weight.view(n_bias, *head.weight.shape).mean(0))
             head.bias.copy_(self.heads.bias.view(n_bias, -1).mean(0))
