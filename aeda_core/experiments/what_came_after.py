@@ -10,6 +10,7 @@ from pydantic import Field
 
 from aeda_core.datasets.cmnist import CMNIST
 from aeda_core.experiments import cmnist, common
+from aeda_core.experiments.chapter import Chapter
 from aeda_core.profiles import Parameters
 from aeda_core.runs import RunSpec
 
@@ -173,3 +174,7 @@ control_records = partial(common.records, control_specs)
 
 tuned = partial(common.recorded, tuning, AfterParameters)
 """The committed records of `tuning`."""
+
+CHAPTER = Chapter(
+    "what_came_after", "12_what_came_after.ipynb", AfterParameters, (specs, ten_specs, control_specs), tuning
+)
