@@ -167,3 +167,9 @@ class TestShown:
         table = shown.criteria(tried)
         assert table.data.loc["GroupDRO", "group labels known"] == "adjustment 1"
         assert table.data.loc["GroupDRO", "not known"] == "adjustment 1"
+
+
+def test_the_runs_have_the_settings_that_were_chosen():
+    """By held-out bACC, from the records of `tuning`."""
+    best = after.chosen(what_came_after.tuned(), "group labels known")
+    assert {method: after.setting(record) for method, record in best.items()} == CHOSEN
