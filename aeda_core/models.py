@@ -172,11 +172,15 @@ def target_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) 
 
     weights: of the shape of `targets`, how many times each label counts
     """
-    if targets.ndim == 1:
-        losses = F.cross_entropy(logits, targets, reduction="none")
-    else:
-        losses = F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="none")
+    losses = label_losses(logits, targets)
     return losses.mean() if weights is None else (losses * weights).mean()
+
+
+def label_losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """The losses that `target_loss` is the mean of, one a label: of the shape of `targets`, (N,) or (N, A)."""
+    if targets.ndim == 1:
+        return F.cross_entropy(logits, targets, reduction="none")
+    return F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="none")
 
 
 def predictions(logits: Tensor, targets: Tensor) -> Tensor:

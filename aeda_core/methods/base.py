@@ -12,7 +12,7 @@ from aeda_core.datasets.base import BiasedImages
 from aeda_core.errors import Problem, require_number
 from aeda_core.methods.learner import Learner, Plan
 from aeda_core.methods.needs import Need
-from aeda_core.models import Classifier, pixels, target_loss
+from aeda_core.models import Classifier, label_losses, pixels, target_loss
 from aeda_core.profiles import Checked
 
 
@@ -131,10 +131,14 @@ class Method:
 
     def draw_epoch(self) -> Tensor:
         """Draws which images are mirrored in this epoch, and returns the order in which they are trained on."""
-        order = self.learner.shuffled(len(self.data))
+        order = self.order_of_epoch()
         if self.plan.mirror:
             self.mirrored = self.learner.shuffled(len(self.data)) % 2 == 0
         return order
+
+    def order_of_epoch(self) -> Tensor:
+        """Indices of the training images that an epoch sees, in their order: as many as there are images."""
+        return self.learner.shuffled(len(self.data))
 
     def images(self, index: Tensor) -> Tensor:
         """uint8 training images with these indices, as this epoch sees them."""
@@ -158,11 +162,21 @@ class Method:
     def loss(self, batch: Tensor) -> Tensor:
         """The loss of the training images with these indices (n,)."""
         features = self.model.features(pixels(self.images(batch)))
-        return self.target_loss(self.model.target_head(features), batch)
+        return self.target_loss(self.logits(features, batch), batch)
+
+    def logits(self, features: Tensor, batch: Tensor) -> Tensor:
+        """Target logits in training, from the features of the training images with these indices."""
+        logits: Tensor = self.model.target_head(features)
+        return logits
 
     def target_loss(self, logits: Tensor, batch: Tensor) -> Tensor:
         """L_target of these logits, given for the training images with these indices."""
         return target_loss(logits, self.data.targets[batch], None if self.weights is None else self.weights[batch])
+
+    def label_losses(self, logits: Tensor, batch: Tensor) -> Tensor:
+        """The losses that `target_loss` is the mean of, of the shape of the targets."""
+        losses = label_losses(logits, self.data.targets[batch])
+        return losses if self.weights is None else losses * self.weights[batch]
 
     def latest_examples(self, index: Tensor) -> Tensor | None:
         """X_adv as of now, uint8, of the training images `index`; None where a method makes none."""

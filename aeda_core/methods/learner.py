@@ -94,6 +94,10 @@ class Learner:
         """A permutation of 0..n-1 on the model's device."""
         return torch.randperm(n, generator=self.generator).to(self.device)
 
+    def drawn(self, weights: Tensor, n: int) -> Tensor:
+        """`n` indices on the model's device, each drawn, with replacement, in proportion to `weights`."""
+        return torch.multinomial(weights.float().cpu(), n, replacement=True, generator=self.generator).to(self.device)
+
     def batches(self, index: Tensor) -> Iterator[Tensor]:
         """`index`, a batch at a time."""
         yield from index.split(self.plan.batch_size)

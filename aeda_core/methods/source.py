@@ -95,3 +95,13 @@ def trained_source(
     for _ in source.epochs():
         pass
     return source.averaged
+
+
+def trained(
+    kind: type[Method], model: Classifier, data: BiasedImages, plan: Plan, seed: int, **options: object
+) -> Method:
+    """The method `kind` at the end of `plan`, on the network of `model` with weights of its own."""
+    method = kind(reinitialised(model, seed), data, plan, seed, **options)
+    for number in range(1, plan.epochs + 1):
+        method.epoch(number)
+    return method
