@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from aeda_core.datasets import DataError as DataError
     from aeda_core.datasets import Splits as Splits
     from aeda_core.datasets import load as load
+    from aeda_core.datasets.folder import Folder as Folder
+    from aeda_core.datasets.folder import read_folder as read_folder
     from aeda_core.errors import Problem as Problem
     from aeda_core.methods import METHODS as METHODS
     from aeda_core.methods import STUDIES as STUDIES
@@ -50,6 +52,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "attack": ("Attack",),
     "datasets": ("BiasedImages", "DataError", "Splits", "load"),
+    "datasets.folder": ("Folder", "read_folder"),
     "errors": ("Problem",),
     "methods": ("METHODS", "STUDIES", "Method", "Plan"),
     "metrics": ("Evaluation", "evaluate"),

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from aeda_core.errors import Problem, require_number
 from aeda_core.models import Classifier, frozen, pixels, target_loss
 
 CHUNK = 64
 """Images attacked at a time: few enough for their activations to stay in a CPU core's cache."""
+
+CHUNK_ON_GPU = 1024
+"""The same on a GPU, where they are to keep it busy."""
 
 
 class LInf:
@@ -35,16 +40,19 @@ class L2:
 
     @staticmethod
     def direction(gradient: Tensor) -> Tensor:
-        return gradient / gradient.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
+        unit: Tensor = gradient / gradient.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
+        return unit
 
     @staticmethod
     def project(images: Tensor, centre: Tensor, epsilon: float) -> Tensor:
         delta = images - centre
         length = delta.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
-        return centre + delta * (epsilon / length).clamp_max(1)
+        inside: Tensor = centre + delta * (epsilon / length).clamp_max(1)
+        return inside
 
 
-NORMS = {"linf": LInf, "l2": L2}
+Norm = Literal["linf", "l2"]
+NORMS: dict[Norm, type[LInf] | type[L2]] = {"linf": LInf, "l2": L2}
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ class Attack:
     from here.
     """
 
-    norm: str = "linf"
+    norm: Norm = "linf"
     epsilon: float = 0.3
     step_size: float = 0.12
     steps: int = 5
@@ -69,15 +77,11 @@ class Attack:
 
     def __post_init__(self) -> None:
         if self.norm not in NORMS:
-            raise ValueError(f"norm is {self.norm!r}; it is one of {', '.join(NORMS)}.")
-        if not self.epsilon >= 0:
-            raise ValueError(f"epsilon is {self.epsilon}; the radius of a perturbation is 0 or more.")
-        if not self.step_size > 0:
-            raise ValueError(f"step_size is {self.step_size}; a step is longer than 0.")
-        if self.steps < 1:
-            raise ValueError(f"steps is {self.steps}; an attack takes at least 1 step.")
-        if not 0 <= self.lambda_ <= 1:
-            raise ValueError(f"lambda_ is {self.lambda_}; it weighs two losses and lies in [0, 1].")
+            raise Problem(f"norm is {self.norm!r}; it is one of {', '.join(NORMS)}.")
+        require_number("epsilon", self.epsilon, "the radius of a perturbation is finite and 0 or more", least=0)
+        require_number("step_size", self.step_size, "a step is finite and longer than 0", above=0)
+        require_number("steps", self.steps, "an attack takes a whole number of steps, at least 1", least=1, whole=True)
+        require_number("lambda_", self.lambda_, "it weighs two losses and lies in [0, 1]", least=0, most=1)
 
     def __call__(
         self,
@@ -97,12 +101,12 @@ class Attack:
         Returns float32 (N, 3, H, W) in [0, 1], within ε of `images`.
         """
         if self.lambda_ < 1 and targets is None:
-            raise ValueError(f"lambda_ is {self.lambda_}: Eq. (3) keeps the target labels, so pass targets.")
+            raise Problem(f"lambda_ is {self.lambda_}: Eq. (3) keeps the target labels, so pass targets.")
 
         def eq3(x_adv: Tensor) -> Tensor:
             target_logits, bias_logits = model(x_adv)  # one pass through f for both terms
             loss = self.lambda_ * F.cross_entropy(bias_logits, towards)
-            if self.lambda_ < 1:
+            if self.lambda_ < 1 and targets is not None:
                 loss = loss + (1 - self.lambda_) * target_loss(target_logits, targets)
             return loss
 
@@ -131,16 +135,17 @@ class Attack:
         """The same for uint8 images, in chunks. The perturbation is cut, not rounded, to whole grey levels, so that
         what is stored is an image and stays inside the ball.
 
-        Raises ValueError if steps from a `start` are so short that the cut would take them back.
+        Raises Problem if steps from a `start` are so short that the cut would take them back.
         """
         if start is not None and self.norm == "linf" and self.step_size < 1 / 255:
-            raise ValueError(
+            raise Problem(
                 f"step_size is {self.step_size}; from an earlier example it is at least 1/255, for what is less than a "
                 "grey level would be lost from one time to the next."
             )
         chunks = []
         given = (images, towards, targets, images if start is None else start)
-        for x, b, t, s in zip(*(part.split(CHUNK) for part in given), strict=True):
+        size = CHUNK if images.device.type == "cpu" else CHUNK_ON_GPU
+        for x, b, t, s in zip(*(part.split(size) for part in given), strict=True):
             x_adv = self(model, pixels(x), b, t, None if start is None else pixels(s))
             # 1e-3 of a grey level forgives float error where ε is a whole number of them
             levels = ((x_adv * 255 - x).abs() + 1e-3).floor() * (x_adv * 255 - x).sign()

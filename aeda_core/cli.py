@@ -6,13 +6,14 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from aeda_core import datasets, experiments, gate, provenance, runs
+from aeda_core import cluster, datasets, gate, provenance, runs, storage
 from aeda_core.datasets.base import IN_CHECKOUT, PROJECT
 from aeda_core.errors import Problem
 from aeda_core.experiments import CHAPTERS, Chapter
@@ -32,6 +33,10 @@ Set = Annotated[
     typer.Option("--set", metavar="NAME=VALUE", help="change a parameter in the chapters that have it; repeatable"),
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="runs at a time; otherwise one a CPU core, or one on a GPU")]
+Dask = Annotated[
+    str,
+    typer.Option("--dask", metavar="ADDRESS", help="train on Dask: a scheduler's tcp://host:port, or local"),
+]
 Names = Annotated[list[str] | None, typer.Argument(help="chapters, all of them if none is named")]
 
 
@@ -57,7 +62,7 @@ def run(
     method: Annotated[str, typer.Argument(help=", ".join(METHODS))],
     chapter: str = "cmnist",
     profile: Profile = "laptop",
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0, max=99)] = 0,
     data: DataRoot = "",
     set_: Set = None,
 ) -> None:
@@ -73,9 +78,9 @@ def run(
             f"chapter '{chapter}' has no run of {method} with seed {seed}; it asks for others or none."
         )
     spec = found[0]
-    (record,) = runs.run_all([spec], live=parameters.live, data_root=data)
+    (record,) = runs.run_all([spec], profile=profile, data_root=data)
     out.print(record.refused or f"bACC {record.bacc:.2f} %, model bias {record.bias:.2f}")
-    kept = runs.kept(spec, parameters.live)
+    (kept,) = runs.kept([spec], profile)
     out.print(f"{kept.relative_to(PROJECT) if IN_CHECKOUT else kept}")
 
 
@@ -86,18 +91,21 @@ def sweep(
     data: DataRoot = "",
     set_: Set = None,
     workers: Workers = None,
+    dask: Dask = "",
     tuning: Annotated[bool, typer.Option("--tuning", help="the runs that chose the hyper-parameters instead")] = False,
 ) -> None:
     """Train every run that the chapters ask for and that is not recorded yet; may be stopped and called again."""
-    for name, chapter in _chapters(chapters, set_).items():
-        parameters = _parameters(chapter, profile, data, set_)
-        specs = chapter.tuning(parameters) if tuning else chapter.specs(parameters)
-        # with a change of the reader's the runs are no longer those that the committed chapters show
-        own = bool(_pairs(set_, chapter))
-        runs.run_all(specs, live=parameters.live, data_root=data, workers=workers, label=name, own=own)
-        if chapter.keep and profile == "paper" and not own:
-            chapter.keep(data)
-        out.print(f"{name}: {len(specs)} runs recorded at profile {profile}")
+    with cluster.dask(dask, workers or provenance.cores()) if dask else nullcontext() as executor:
+        how = {"profile": profile, "data_root": data, "workers": workers, "executor": executor}
+        for name, chapter in _chapters(chapters, set_).items():
+            parameters = _parameters(chapter, profile, data, set_)
+            specs = chapter.tuning(parameters) if tuning else chapter.specs(parameters)
+            # with a change of the reader's the runs are no longer those that the committed chapters show
+            own = bool(_pairs(set_, chapter))
+            runs.run_all(specs, label=name, own=own, **how)
+            if chapter.keep and profile == "paper" and not own:
+                chapter.keep(data)
+            out.print(f"{name}: {len(specs)} runs recorded at profile {profile}")
 
 
 @app.command()
@@ -108,6 +116,8 @@ def book(
     into: Annotated[Path, typer.Option(help="where _build/ goes")] = PROJECT,
 ) -> None:
     """Execute the chapters at a profile through papermill and render them to _build/html."""
+    for chapter in _chapters(None, set_).values():
+        _parameters(chapter, profile, data, set_)  # refuses what is wrong, before it becomes the name of a folder
     staged = into / "_build" / profile
     shutil.rmtree(staged, ignore_errors=True)
     for name in ("book", "aeda_core"):
@@ -122,7 +132,7 @@ def book(
         own = {"data_root": _absolute(data)} if data else {}
         given[chapter.notebook] = {"profile": profile, **own, **_pairs(set_, chapter)}
     # trained here, all under one progress bar and none twice; the chapters find their records
-    runs.run_all(list(wanted.values()), live=parameters.live, data_root=data, label="training")
+    runs.run_all(list(wanted.values()), profile=profile, data_root=data, label="training")
     _execute_all(given, staged / "book")
     render(staged, into)
 
@@ -166,7 +176,7 @@ def chapters() -> None:
         parameters.source = chapter.parameters.cell()
         nbclient.NotebookClient(notebook, record_timing=False).execute()
         gate.stamp(notebook, chapter)
-        runs.write_atomically(path, nbformat.writes(notebook) + "\n")
+        storage.write(path, nbformat.writes(notebook) + "\n")
         out.print(f"{path.relative_to(PROJECT)} executed")
 
 
@@ -222,7 +232,7 @@ def verify(
 def _chapter(name: str) -> Chapter:
     if name not in CHAPTERS:
         raise ParameterError(f"there is no chapter '{name}'; known are {', '.join(CHAPTERS)}.")
-    return experiments.CHAPTERS[name]
+    return CHAPTERS[name]
 
 
 def _chapters(names: list[str] | None, pairs: list[str] | None) -> dict[str, Chapter]:
@@ -243,6 +253,9 @@ def _pairs(pairs: list[str] | None, chapter: Chapter | None = None) -> dict[str,
     for pair in pairs or []:
         if "=" not in pair:
             raise ParameterError(f"--set takes NAME=VALUE, not '{pair}'.")
+        name, value = pair.split("=", 1)
+        if option := {"profile": "--profile", "data_root": "--data"}.get(name):
+            raise ParameterError(f"{name} is an option of its own: give {option} {value}.")
     given = dict(pair.split("=", 1) for pair in pairs or [])
     return {name: value for name, value in given.items() if not chapter or name in chapter.parameters.model_fields}
 

@@ -1,4 +1,4 @@
-"""What a classifier is judged by: bACC, the model bias of Eq. (1), confusion matrices and intervals.
+"""What a classifier is judged by: bACC, the model bias of Eq. (1) and confusion matrices.
 
 Everything is computed from one array of counts, `confusion` (B, T, T): of the test images with bias value b and
 target t, how many were predicted as class p. Attributes have one such array each, (A, B, 2, 2). A record keeps these
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +16,13 @@ import torch
 from numpy.typing import ArrayLike
 
 from aeda_core.datasets.base import BiasedImages
+from aeda_core.errors import Problem
 from aeda_core.models import Classifier, frozen, in_chunks, predictions
 
 Tasks = slice | np.ndarray
 
 
-class UndefinedMetric(ValueError):
+class UndefinedMetric(Problem):
     """A group without a test image has no accuracy: it is neither 0 nor 1."""
 
 
@@ -53,6 +53,8 @@ def evaluate(model: Classifier, data: BiasedImages) -> Evaluation:
 
     Raises UndefinedMetric if no target task has an image of each bias value.
     """
+    if not len(data):
+        raise UndefinedMetric("there is no image to evaluate on; give at least one of each bias value.")
     counts = confusion(model, data)
     known, (right, sizes) = defined(counts), _groups(counts)
     if not known.any():
@@ -96,7 +98,7 @@ def defined(counts: ArrayLike) -> np.ndarray:
 
     In CelebA a fold may hold no man with rosy cheeks.
     """
-    return (_groups(counts)[1] > 0).all(axis=1)
+    return np.asarray((_groups(counts)[1] > 0).all(axis=1))
 
 
 ALL = slice(None)
@@ -116,7 +118,8 @@ def group_accuracy(counts: ArrayLike, tasks: Tasks = ALL) -> np.ndarray:
             f"no test image has target task {np.arange(len(_groups(counts)[1]))[tasks][task]} and bias value {b}, so "
             "this group's accuracy is undefined; test on data in which every group occurs."
         )
-    return right / sizes
+    accuracy: np.ndarray = right / sizes
+    return accuracy
 
 
 def _groups(counts: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -124,7 +127,8 @@ def _groups(counts: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     counts = np.asarray(counts)
     counts = counts[None] if counts.ndim == 3 else counts
     right, sizes = np.diagonal(counts, axis1=2, axis2=3), counts.sum(axis=3)
-    return tuple(of.swapaxes(1, 2).reshape(-1, counts.shape[1]) for of in (right, sizes))
+    right, sizes = (of.swapaxes(1, 2).reshape(-1, counts.shape[1]) for of in (right, sizes))
+    return right, sizes
 
 
 def bacc(counts: ArrayLike, tasks: Tasks = ALL) -> float:
@@ -135,7 +139,7 @@ def bacc(counts: ArrayLike, tasks: Tasks = ALL) -> float:
 def bias_per_target(counts: ArrayLike, tasks: Tasks = ALL) -> np.ndarray:
     """Eq. (1): float (tasks,) in [0, 1], the gap between the bias values' accuracies on each target task."""
     accuracy = group_accuracy(counts, tasks)
-    return accuracy.max(axis=1) - accuracy.min(axis=1)
+    return np.asarray(accuracy.max(axis=1) - accuracy.min(axis=1))
 
 
 def model_bias(counts: ArrayLike, tasks: Tasks = ALL) -> float:
@@ -176,7 +180,9 @@ def _exact_floor(right: int, size: int, other: int) -> float:
     return float(chance @ np.abs(first / size - (right - first) / other))
 
 
-def bootstrap(data: BiasedImages, predicted: torch.Tensor, replicates: int = 200, seed: int = 0) -> dict[str, list]:
+def bootstrap(
+    data: BiasedImages, predicted: torch.Tensor, replicates: int = 200, seed: int = 0
+) -> dict[str, list[float]]:
     """bACC and model bias if other persons had been tested: the Bayesian bootstrap [Rubin 1981], which gives every
     person a random positive weight, so that no group is ever emptied.
 
@@ -184,10 +190,10 @@ def bootstrap(data: BiasedImages, predicted: torch.Tensor, replicates: int = 200
     Returns `{"bacc": [...], "bias": [...]}`, `replicates` values each, over the defined target tasks.
     """
     weights = np.random.default_rng(seed).exponential(size=(replicates, len(data)))
-    targets, predicted = data.targets.cpu().numpy(), predicted.cpu().numpy()
+    targets, answers = data.targets.cpu().numpy(), predicted.cpu().numpy()
     kinds = range(len(data.target_names)) if targets.ndim == 1 else (0, 1)
     members = np.stack([targets.reshape(len(data), -1) == kind for kind in kinds], axis=2).reshape(len(data), -1)
-    right = members & np.repeat((targets == predicted).reshape(len(data), -1), len(kinds), axis=1)
+    right = members & np.repeat((targets == answers).reshape(len(data), -1), len(kinds), axis=1)
     bias = data.bias.cpu().numpy()
     groups = [
         (weights[:, bias == b] @ right[bias == b], weights[:, bias == b] @ members[bias == b])
@@ -210,23 +216,3 @@ def consistency(counts: ArrayLike) -> float:
     shares = [c / c.sum(axis=1, keepdims=True) for c in np.asarray(counts, dtype=float)]
     gaps = [np.abs(one - other).sum(axis=1).mean() / 2 for one, other in itertools.combinations(shares, 2)]
     return 1 - float(np.mean(gaps))
-
-
-def paired(more: Mapping[int, float], less: Mapping[int, float]) -> dict[int, float]:
-    """By seed, or fold: how much larger the one is than the other, for the seeds that both have.
-
-    Two methods are compared so wherever they are: the draws they share cancel, and `interval` of what is left is
-    narrower than the two intervals would suggest.
-    """
-    return {seed: more[seed] - less[seed] for seed in sorted(more.keys() & less.keys())}
-
-
-def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """Student-t interval for the mean of independent runs (seeds, folds); infinite for a single run."""
-    from scipy import stats
-
-    values = np.asarray(values, dtype=float)
-    if len(values) < 2:
-        return -np.inf, np.inf
-    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values)
-    return float(values.mean() - half), float(values.mean() + half)

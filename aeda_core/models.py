@@ -6,13 +6,18 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aeda_core.datasets.base import DATA, DataError, file_sha256
+<<<<<<< HEAD
 from aeda_core.networks import efficientnet, imagenet, small
+=======
+from aeda_core.errors import Problem, require_number
+>>>>>>> main
 
 PRECISIONS = ("bf16", "fp32")
 
@@ -39,13 +44,15 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         if precision not in PRECISIONS:
-            raise ValueError(f"precision is {precision!r}; it is one of {', '.join(PRECISIONS)}.")
+            raise Problem(f"precision is {precision!r}; it is one of {', '.join(PRECISIONS)}.")
+        for name, outputs in (("n_targets", n_targets), ("n_bias", n_bias)):
+            require_number(name, outputs, "a head has a whole number of outputs, at least 1", least=1, whole=True)
         self.extractor = extractor
-        self.target_head = nn.Linear(n_features, n_targets)
+        self.target_head: nn.Module = nn.Linear(n_features, n_targets)
         self.bias_head: nn.Module = nn.Linear(bias_hidden or n_features, n_bias)
         if bias_hidden:
             self.bias_head = nn.Sequential(nn.Linear(n_features, bias_hidden), nn.ReLU(), self.bias_head)
-        self.n_targets, self.n_bias, self.precision = n_targets, n_bias, precision
+        self.n_features, self.n_targets, self.n_bias, self.precision = n_features, n_targets, n_bias, precision
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,12 +63,31 @@ class Classifier(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """f(x): float32 (N, D) of images (N, 3, H, W) in [0, 1]."""
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            return self.extractor(images * 2 - 1).float()
+            features: Tensor = self.extractor(images * 2 - 1).float()
+        return features
 
 
+<<<<<<< HEAD
 def small_cnn(n_targets: int = 10, width: int = 32, n_features: int = 128, **classifier: object) -> Classifier:
     """The classifier for C-MNIST, on the extractor of networks/small.py."""
     return Classifier(small.extractor(width, n_features), n_features, n_targets, **classifier)
+=======
+def small_cnn(n_targets: int = 10, width: int = 32, n_features: int = 128, **classifier: Any) -> Classifier:
+    """The classifier for C-MNIST: three 3×3 convolutions (width, 2·width, 2·width) and one dense layer
+    (assumption: cmnist-network).
+
+    No batch normalisation: it would mix the statistics of originals and adversarial examples. ReLU comes behind each
+    maximum, which is the same function with a quarter of the work.
+    """
+    require_number("width", width, "a convolution has a whole number of channels, at least 1", least=1, whole=True)
+    extractor = nn.Sequential(
+        nn.Conv2d(3, width, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
+        nn.Conv2d(width, 2 * width, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
+        nn.Conv2d(2 * width, 2 * width, 3, padding=1), nn.AdaptiveMaxPool2d(3), nn.ReLU(),
+        nn.Flatten(), nn.Linear(2 * width * 9, n_features), nn.ReLU(),
+    )  # fmt: skip
+    return Classifier(extractor, n_features, n_targets, **classifier)
+>>>>>>> main
 
 
 VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512)
@@ -69,7 +95,7 @@ VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512
 
 
 def vgg16(
-    n_targets: int, size: int, width: float = 1.0, n_features: int = 256, weights: str = "", **classifier: object
+    n_targets: int, size: int, width: float = 1.0, n_features: int = 256, weights: str = "", **classifier: Any
 ) -> Classifier:
     """The classifier for faces: VGG-16 [Simonyan and Zisserman 2015] without batch normalisation (Sec. 4.3), and
     without its fifth pooling, which would leave little of images this small (assumption: face-network).
@@ -81,7 +107,8 @@ def vgg16(
                 last hyphen begin its sha256; empty draws the weights
     """
     if size < 16:
-        raise ValueError(f"size is {size}; the network halves its input four times, so images have at least 16 pixels.")
+        raise Problem(f"size is {size}; the network halves its input four times, so images have at least 16 pixels.")
+    require_number("width", width, "it is the share of channels kept, at least 1/64", least=1 / 64)
     convolutions, channels = nn.Sequential(), 3
     for layer in VGG16:
         if isinstance(layer, str):
@@ -118,22 +145,27 @@ class _Convolution(nn.Conv2d):
 
     def reset_parameters(self) -> None:
         nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.zeros_(self.bias)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
 
 def reinitialised(model: Classifier, seed: int) -> Classifier:
     """The same network with new initial weights, drawn by `seed` independently of those of `model`."""
-    other = copy.deepcopy(model)
+    device = next(model.parameters()).device
+    other = copy.deepcopy(model).cpu()  # drawn there, the same weights on every device
     with torch.random.fork_rng():
         # a run's own seed has already drawn `model`
         torch.manual_seed(int(torch.randint(2**31, (), generator=torch.Generator().manual_seed(seed))))
         for module in other.modules():
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()
-    return other
+            reset = getattr(module, "reset_parameters", None)
+            if callable(reset):
+                reset()
+    return other.to(device)
 
 
 def _imagenet(name: str) -> dict[str, Tensor]:
+    if Path(name).name != name:
+        raise DataError(f"weights is '{name}'; give the name of a file in '{DATA / 'weights'}', no path.")
     path = DATA / "weights" / name
     if not path.exists():
         raise DataError(f"there is no file '{path}'; put torchvision's VGG-16 weights there (see data/README.md).")
@@ -153,7 +185,7 @@ NETWORKS: dict[str, Callable[..., Classifier]] = {
 def build(name: str = "small_cnn", **options: object) -> Classifier:
     """The classifier that a RunSpec's `model` describes."""
     if name not in NETWORKS:
-        raise ValueError(f"there is no network '{name}'; known are {', '.join(NETWORKS)}.")
+        raise Problem(f"there is no network '{name}'; known are {', '.join(NETWORKS)}.")
     return NETWORKS[name](**options)
 
 
@@ -167,11 +199,15 @@ def target_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) 
 
     weights: of the shape of `targets`, how many times each label counts
     """
-    if targets.ndim == 1:
-        losses = F.cross_entropy(logits, targets, reduction="none")
-    else:
-        losses = F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="none")
+    losses = label_losses(logits, targets)
     return losses.mean() if weights is None else (losses * weights).mean()
+
+
+def label_losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """The losses that `target_loss` is the mean of, one a label: of the shape of `targets`, (N,) or (N, A)."""
+    if targets.ndim == 1:
+        return F.cross_entropy(logits, targets, reduction="none")
+    return F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="none")
 
 
 def predictions(logits: Tensor, targets: Tensor) -> Tensor:
@@ -200,6 +236,6 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def in_chunks(function, images: Tensor, size: int = 500) -> Tensor:
+def in_chunks(function: Callable[[Tensor], Tensor], images: Tensor, size: int = 500) -> Tensor:
     """`function` over uint8 images (N, C, H, W), a few at a time, without gradients."""
     return torch.cat([function(pixels(chunk)) for chunk in images.split(size)])

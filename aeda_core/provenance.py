@@ -25,16 +25,25 @@ from typing import Any
 import psutil
 import torch
 from threadpoolctl import threadpool_info
+from tqdm import tqdm
 
+from aeda_core import storage
 from aeda_core.datasets.base import IN_CHECKOUT, PROJECT
 
 DECIDING = (
     "datasets",
+<<<<<<< HEAD
     "networks",
+=======
+>>>>>>> main
     "models.py",
     "attack.py",
     "methods",
     "metrics.py",
+<<<<<<< HEAD
+=======
+    "checkpoints.py",
+>>>>>>> main
     "training.py",
     "probes.py",
     "runs.py",
@@ -130,19 +139,43 @@ def cores() -> int:
 
 
 class Cost:
-    """What a run took so far, in this sitting and in those before it, whose sum lies beside the checkpoint."""
+    """What a run took so far, in this sitting and in those before it, whose sum lies beside the checkpoint.
+
+    epochs: how many it had done in the sittings before
+    """
 
     def __init__(self, checkpoint: Path | None) -> None:
-        self.path = checkpoint and checkpoint.with_suffix(".cost")
+        self.path = None if checkpoint is None else self.beside(checkpoint)
         self.began, self.cpu_began = time.perf_counter(), time.process_time()
-        resumed = checkpoint is not None and checkpoint.exists() and self.path.exists()
-        self.before = json.loads(self.path.read_text()) if resumed else [0.0, 0.0]
+        resumed = checkpoint is not None and checkpoint.exists()
+        *self.before, self.epochs = self._read() if resumed else [0.0, 0.0, 0]
+
+    def _read(self) -> list[Any]:
+        try:
+            seconds, cpu_seconds, epochs = json.loads(self.path.read_bytes())
+            return [seconds, cpu_seconds, epochs]
+        except FileNotFoundError:
+            return [0.0, 0.0, 0]
+        except (ValueError, TypeError):
+            aside = storage.set_aside(self.path)
+            tqdm.write(f"'{self.path}' is damaged; it is now '{aside.name}', and the cost of the run is counted anew.")
+            return [0.0, 0.0, 0]
+
+    @staticmethod
+    def beside(checkpoint: Path) -> Path:
+        """Where the cost of the run with this checkpoint is kept."""
+        return checkpoint.with_suffix(".cost")
 
     @property
     def total(self) -> list[float]:
         """Seconds by the clock, and of the processor."""
         now = (time.perf_counter() - self.began, time.process_time() - self.cpu_began)
         return [round(before + seconds, 1) for before, seconds in zip(self.before, now, strict=True)]
+
+    def keep(self, epochs: int) -> None:
+        """Write down what the run took until `epochs` epochs were done."""
+        if self.path is not None:
+            storage.write(self.path, json.dumps([*self.total, epochs]))
 
 
 class Peak:

@@ -6,38 +6,50 @@ a CPU is single-threaded, and several runs share the cores.
 
 from __future__ import annotations
 
-import builtins
 import functools
 import hashlib
 import json
-import multiprocessing
 import os
-import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, wait
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
-from aeda_core import datasets, metrics, models, provenance
+from aeda_core import datasets, metrics, models, provenance, storage
 from aeda_core.datasets.base import DATA
 from aeda_core.errors import Problem
+from aeda_core.leases import lease
 from aeda_core.methods import EmptyGroup, Plan, named
+from aeda_core.schedule import Job, all_results, pool
 from aeda_core.training import train
+from aeda_core.workers import stop_if_asked
 
 RESULTS_VERSION = 1
 """Part of every spec; raised by hand when a change to the library changes results."""
 
-RUNS = DATA / "runs"
-CHECKPOINTS = DATA / "checkpoints"
+_HOME = Path(os.environ.get("AEDA_RUNS") or DATA)
+RUNS = _HOME / "runs"
+"""Records, in data/ or the folder that the environment variable AEDA_RUNS names, such as a cluster's shared disk."""
+
+Store = Literal["paper", "own", "live"]
+"""A folder of RUNS: the committed protocol; what a reader trained at profile `paper`; what was trained at the others.
+The last two are git-ignored."""
+
+VARIANTS = ("_stopped", "_robust_source")
+"""What the name of a record says of its method's options, behind the method's own (see `RunRecord.name`)."""
+
+CHECKPOINTS = _HOME / "checkpoints"
+"""What stopped runs go on from, and leases."""
+ANEW = "restore it with git if it is committed, otherwise delete it, and it is trained anew"
+"""The way out where a record cannot be believed."""
 
 
 class MissingRecord(Problem):
@@ -45,7 +57,7 @@ class MissingRecord(Problem):
 
 
 class RunSpec(BaseModel):
-    """Everything that decides the result of a run; the paths and the device do not.
+    """Everything that decides the result of a run, and nothing else: neither who asks for it nor where it is kept.
 
     data:    name of the data set, the fingerprint of its source, and how it is made from it
     model:   arguments of `models.build`
@@ -56,8 +68,6 @@ class RunSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    experiment: str
-    profile: str
     method: str
     data: dict[str, Any]
     model: dict[str, Any]
@@ -73,19 +83,10 @@ class RunSpec(BaseModel):
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
-    @property
-    def path(self) -> Path:
-        """Where the record of this spec is kept."""
-        return self._in(self.profile)
-
-    @property
-    def own_path(self) -> Path:
-        """Where it is kept if it is of profile `paper` and a reader's own, no part of the protocol: git-ignored."""
-        return self._in("own" if self.profile == "paper" else self.profile)
-
-    def _in(self, folder: str) -> Path:
+    def path(self, store: Store) -> Path:
+        """Where `store` keeps the record of this spec."""
         fold = f"-f{self.data['fold']}" if "fold" in self.data else ""
-        return RUNS / folder / self.experiment / f"{self.method}{fold}-s{self.seed}-{self.id}.json"
+        return RUNS / store / self.data["name"] / f"{self.method}{fold}-s{self.seed}-{self.id}.json"
 
     @property
     def target_names(self) -> tuple[str, ...]:
@@ -108,7 +109,8 @@ class RunRecord(BaseModel):
     confusion:  (B, T, T) or (A, B, 2, 2) counts on the images of `spec.tested_on`
     bootstrap:  bACC and bias if other persons had been tested (see `metrics.bootstrap`); of attributes, for a
                 person counts for all of them at once, which the counts no longer tell
-    provenance: date, commit, versions, device, seconds, peak memory; nothing in it depends on chance alone
+    provenance: the profile that it was trained for, date, commit, versions, device, seconds, peak memory, and a digest
+                of the results, by which damage is noticed
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -124,9 +126,20 @@ class RunRecord(BaseModel):
     @property
     def name(self) -> str:
         """The method, and whether its attack was stopped (Fig. 10b) or its source was robust (Fig. 4)."""
+        stopped, robust_source = VARIANTS
         options = self.spec.options
-        variant = "_stopped" if "stop" in options else "_robust_source" if options.get("source_radius") else ""
+        variant = stopped if "stop" in options else robust_source if options.get("source_radius") else ""
         return self.spec.method + variant
+
+    @property
+    def profile(self) -> str:
+        """The profile that it was trained for; `none` where none asked for it."""
+        return str(self.provenance["profile"])
+
+    @property
+    def digest(self) -> str:
+        """Of all that came out of the run; records from before it was kept have none."""
+        return provenance.digest(self.model_dump(mode="json", exclude={"spec", "provenance"}))
 
     @property
     def counts(self) -> np.ndarray:
@@ -154,35 +167,58 @@ class RunRecord(BaseModel):
         return int((~metrics.defined(self.counts)).sum())
 
 
-def execute(spec: RunSpec, data_root: str = "", ticks: str | None = None, *, own: bool = True) -> RunRecord:
-    """Run `spec` and keep its record; picks up where a stopped run of the same spec was.
+_ONE_AT_A_TIME = threading.Lock()
+"""Runs in threads of one process take turns, for they share torch's random state."""
+
+
+def execute(spec: RunSpec, data_root: str = "", *, profile: str, own: bool = True) -> RunRecord:
+    """Run `spec` and keep its record; picks up where a stopped run of the same spec was. What is recorded by now is
+    taken as it is.
 
     data_root: where the data is; must hold what the spec's fingerprint names
-    ticks:     a file that grows by one byte an epoch, for whoever watches
-    own:       whether it is a reader's own run and no part of the committed protocol
+    profile:   the one that it is trained for
+    own:       at profile `paper`, whether it is a reader's own run and no part of the committed protocol
+    Raises Held if another process trains it now, and Stopped, its state kept, if this one is asked to end.
     """
-    checkpoint = CHECKPOINTS / f"{spec.id}.pt"
-    record = perform(spec, data_root, checkpoint, ticks)
-    path = spec.own_path if own else spec.path
-    write_atomically(path, record.model_dump_json(indent=None, exclude_none=True) + "\n")
-    checkpoint.unlink(missing_ok=True)
-    checkpoint.with_suffix(".cost").unlink(missing_ok=True)
+    checkpoint = checkpoint_of(spec)
+    store: Store = "live" if profile != "paper" else "own" if own else "paper"
+    with _ONE_AT_A_TIME, lease(CHECKPOINTS, spec.id) as mine:
+        if (found := recorded([spec], profile)[0]) is not None:
+            return found
+        storage.clear_partials(checkpoint)
+        record = perform(spec, data_root, checkpoint, mine.require, profile)
+        storage.write(spec.path(store), record.model_dump_json(indent=None, exclude_none=True) + "\n")
+        checkpoint.unlink(missing_ok=True)
+        provenance.Cost.beside(checkpoint).unlink(missing_ok=True)
     return record
 
 
-def perform(spec: RunSpec, data_root: str = "", checkpoint: Path | None = None, ticks: str | None = None) -> RunRecord:
-    """Run `spec` and keep nothing but, after every epoch, `checkpoint`."""
+def checkpoint_of(spec: RunSpec) -> Path:
+    """What a stopped run of `spec` goes on from."""
+    return CHECKPOINTS / f"{spec.id}.safetensors"
+
+
+def perform(
+    spec: RunSpec,
+    data_root: str = "",
+    checkpoint: Path | None = None,
+    after_epoch: Callable[[], None] = lambda: None,
+    profile: str = "none",
+) -> RunRecord:
+    """Run `spec` and keep nothing but, after every epoch, `checkpoint`; then `after_epoch` is called."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         torch.set_num_threads(1)
+    # float32 is meant where a spec says fp32: by default convolutions on a GPU round to 10 bits (TF32)
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     # Looked up before training, because the files may be edited while it runs and the code in memory stays as it is.
     code = {"commit": provenance.commit(), "code": provenance.code()}
     cost = provenance.Cost(checkpoint)
 
-    def saved() -> None:
-        if cost.path is not None:
-            write_atomically(cost.path, json.dumps(cost.total))
-        _tick(ticks)
+    def saved(done: int) -> None:
+        cost.keep(done)
+        after_epoch()
+        stop_if_asked()
 
     with threadpool_limits(1, user_api="blas"), provenance.peak_memory(device) as peak:
         splits = _splits(json.dumps(spec.data), data_root)
@@ -190,6 +226,7 @@ def perform(spec: RunSpec, data_root: str = "", checkpoint: Path | None = None, 
         machine = provenance.machine(device)
     seconds, cpu_seconds = cost.total
     made = {
+        "profile": profile,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         **code,
         "data": splits.source,
@@ -199,11 +236,12 @@ def perform(spec: RunSpec, data_root: str = "", checkpoint: Path | None = None, 
         "cpu_seconds": cpu_seconds,
         "peak_memory_mb": peak.megabytes,
     }
-    return RunRecord(spec=spec, provenance=made, **outcome)
+    record = RunRecord(spec=spec, provenance=made, **outcome)
+    return record.model_copy(update={"provenance": {**made, "results": record.digest}})
 
 
 def _outcome(
-    spec: RunSpec, splits: datasets.Splits, device: torch.device, checkpoint: Path | None, saved: Callable[[], None]
+    spec: RunSpec, splits: datasets.Splits, device: torch.device, checkpoint: Path | None, saved: Callable[[int], None]
 ) -> dict[str, Any]:
     """What a record says of a run besides its spec and provenance."""
     held_out, test = splits.validation.to(device), getattr(splits, spec.tested_on).to(device)
@@ -227,116 +265,86 @@ def _outcome(
     return outcome
 
 
-def kept(spec: RunSpec, live: bool = False) -> Path | None:
-    """The file with the record of `spec`, if there is one: the protocol's, a reader's own or, unless `live`, the one in
-    bfloat16 that stands in until it is trained in float32."""
-    places = [spec.path, spec.own_path, *([] if live else [spec.in_bf16.path])]
-    return next((path for path in places if path.exists()), None)
+def kept(specs: Sequence[RunSpec], profile: str = "recorded") -> list[Path | None]:
+    """For each of `specs`, which are compared with one another, the file with its record, if there is one.
+
+    Profiles `recorded` and `paper` read what was trained at `paper`; the others read the store `live`, too, for the
+    same spec is the same result. At `recorded` the protocol's records in bfloat16 stand in until all of `specs` are
+    recorded in float32, so that a comparison mixes the two only where a run has no record but in float32.
+    """
+    stores: tuple[Store, ...] = ("paper", "own") if profile in ("recorded", "paper") else ("paper", "own", "live")
+    found = [_first(spec.path(store) for store in stores) for spec in specs]
+    if profile != "recorded" or None not in found:
+        return found
+    stand_ins = [_first([spec.in_bf16.path("paper")]) for spec in specs]
+    return [stand_in or path for stand_in, path in zip(stand_ins, found, strict=True)]
 
 
-def recorded(spec: RunSpec, live: bool = False) -> RunRecord | None:
-    """The record of `spec`, if there is one (see `kept`)."""
-    path = kept(spec, live)
-    if path is None:
-        return None
-    record = RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+def _first(paths: Iterable[Path]) -> Path | None:
+    return next((path for path in paths if path.exists()), None)
+
+
+def recorded(specs: Sequence[RunSpec], profile: str = "recorded") -> list[RunRecord | None]:
+    """The records of `specs`, those there are (see `kept`)."""
+    return [_read(path, spec) if path else None for spec, path in zip(specs, kept(specs, profile), strict=True)]
+
+
+def _read(path: Path, spec: RunSpec) -> RunRecord:
+    try:
+        record = RunRecord.model_validate_json(path.read_bytes())
+    except ValidationError as reason:
+        raise Problem(f"'{path}' is no whole record ({reason.errors()[0]['msg']}); {ANEW}.") from None
+    if record.provenance.get("results", record.digest) != record.digest:
+        raise Problem(f"the results in '{path}' are not those that were recorded; {ANEW}.")
     if record.spec not in (spec, spec.in_bf16):
-        raise Problem(f"'{path}' holds the record of another spec; it was edited by hand: delete it.")
+        raise Problem(f"'{path}' holds the record of another spec; it was edited by hand; {ANEW}.")
     return record
 
 
 def run_all(
     specs: Sequence[RunSpec],
     *,
-    live: bool,
+    profile: str = "recorded",
     data_root: str = "",
     workers: int | None = None,
     label: str = "training",
     own: bool = True,
+    executor: Executor | None = None,
 ) -> list[RunRecord]:
-    """The records of `specs`, in their order; those that are missing are trained if `live`.
+    """The records of `specs`, in their order; those that are missing are trained, unless `profile` is `recorded`.
 
-    workers: runs at a time; by default as many as there are CPU cores, or one on a GPU
-    label:   stands before the progress bar
-    own:     where records of profile `paper` go: a reader's own, or the committed protocol
-    Raises MissingRecord if one is missing and nothing may be trained.
+    workers:  runs at a time; by default as many as there are CPU cores, or one on a GPU
+    label:    stands before the progress bar
+    own:      where records of profile `paper` go: a reader's own, or the committed protocol
+    executor: where to train: whatever has `submit` as in concurrent.futures, and processes that see the same data/; by
+              default processes on this machine
+    Raises MissingRecord if one is missing and nothing may be trained, and RunsFailed if some failed; what can be
+    trained is, before it says so.
     """
-    found = {spec.id: recorded(spec, live) for spec in specs}
-    missing = [spec for spec in specs if found[spec.id] is None]
-    if missing and not live:
+    found = recorded(specs, profile)
+    missing = {spec.id: spec for spec, record in zip(specs, found, strict=True) if record is None}
+    if missing and profile == "recorded":
+        first = next(iter(missing.values()))
         raise MissingRecord(
-            f"{len(missing)} of {len(specs)} recorded runs are missing, {missing[0].method} with seed "
-            f"{missing[0].seed} ({missing[0].id}) the first; `make reproduce PROFILE={missing[0].profile}` makes them, "
-            "or choose profile laptop to train a smaller version here."
+            f"{len(missing)} of {len(specs)} recorded runs are missing, {first.method} with seed {first.seed} "
+            f"({first.id}) the first; `make reproduce PROFILE=paper` makes them, or choose profile laptop to train a "
+            "smaller version here."
         )
-    for record in _train(missing, data_root, workers, label, own):
-        found[record.spec.id] = record
-    return [found[spec.id] for spec in specs]
+    asked, trained = list(missing.values()), {}
+    if asked:
+        training = partial(execute, data_root=data_root, profile=profile, own=own)
+        chosen = executor or pool(workers or (1 if torch.cuda.is_available() else provenance.cores()))
+        trained = {record.spec.id: record for record in all_results(training, asked, chosen, label, _AS_JOB)}
+    return [record or trained[spec.id] for spec, record in zip(specs, found, strict=True)]
 
 
-def _train(specs: list[RunSpec], data_root: str, workers: int | None, label: str, own: bool) -> Iterable[RunRecord]:
-    if not specs:
-        return
-    workers = workers or (1 if torch.cuda.is_available() else provenance.cores())
-    total = sum(spec.plan["epochs"] for spec in specs)
-    with tempfile.TemporaryDirectory() as folder, _progress(total, label) as bar:
-        ticks, pool = Path(folder, "ticks"), _pool(workers)
-        ticks.touch()
-        pending = {pool.submit(execute, spec, data_root, str(ticks), own=own) for spec in specs}
-        try:
-            while pending:
-                done, pending = wait(pending, timeout=0.5)
-                bar.update(ticks.stat().st_size - bar.n)
-                for future in done:
-                    yield future.result()
-        except BaseException:
-            _pool.cache_clear()  # a pool in which a worker died accepts no more runs, so the next call makes a new one
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-@functools.lru_cache(maxsize=1)
-def _pool(workers: int) -> ProcessPoolExecutor:
-    """Worker processes for runs. They stay for the next call of `run_all`, because it takes them seconds to start."""
-    # With these, glibc keeps freed activations for the next step. By default it returns them to the system, which then
-    # has to map and clear the same memory again at every step.
-    for setting in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
-        os.environ.setdefault(setting, str(2**30))
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-
-
-@contextmanager
-def _progress(total: int, label: str) -> Iterator[tqdm]:
-    """A bar in terminals and notebooks, which goes when it is done; nothing where output is collected in a file."""
-    # IPython adds get_ipython to the builtins when it runs code. That it can be imported would not say so: it is
-    # installed beside the library for the book's sake.
-    shell = getattr(builtins, "get_ipython", None)
-    in_notebook = shell is not None and hasattr(shell(), "kernel")
-    shown = in_notebook or sys.stderr.isatty()
-    with tqdm(total=total, unit="epoch", desc=label, leave=not in_notebook, mininterval=1, disable=not shown) as bar:
-        yield bar
-    if in_notebook:
-        shell().display_pub.clear_output()
-
-
-def _tick(path: str | None) -> None:
-    """Report a finished epoch in the file `path`. A worker whose parent process has ended stops here, because what it
-    has trained is saved and nobody waits for the rest."""
-    if (parent := multiprocessing.parent_process()) is not None and not parent.is_alive():
-        os._exit(1)
-    if path is not None:
-        with open(path, "ab") as file:
-            file.write(b".")
+_AS_JOB: Job[RunSpec] = Job(
+    name=lambda spec: f"{spec.method}, seed {spec.seed} ({spec.id})",
+    size=lambda spec: spec.plan["epochs"],
+    done=lambda spec: provenance.Cost(checkpoint_of(spec)).epochs,
+)
 
 
 @functools.lru_cache(maxsize=2)
 def _splits(data: str, data_root: str) -> datasets.Splits:
     return datasets.build(json.loads(data), data_root)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """`text` into `path`, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(text)
-    os.replace(partial, path)

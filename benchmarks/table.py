@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aeda_core import provenance, runs
+from aeda_core import provenance, storage
 from aeda_core.findings.benchmarks import BENCHMARKS
 
 THREADS = 2
@@ -41,7 +41,7 @@ def put(
     kept = {row["id"]: row for row in old.get("rows", []) if not row["id"].startswith(tuple(owned))}
     head = {key: value for key, value in old.items() if key != "rows"} | dict(about or {})
     merged = sorted((kept | new).values(), key=lambda row: row["id"])
-    runs.write_atomically(path, json.dumps(head | {"rows": merged}, indent=1, ensure_ascii=False) + "\n")
+    storage.write(path, json.dumps(head | {"rows": merged}, indent=1, ensure_ascii=False) + "\n")
 
 
 def about(data: str) -> dict:

@@ -1,6 +1,9 @@
 """Small sets and models, drawn in memory, that every test can afford; and no test reaches the network."""
 
+import subprocess
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +12,7 @@ from hypothesis import settings
 
 from aeda_core import models
 from aeda_core.datasets import BiasedImages, mnist
-from aeda_core.datasets.base import fingerprint
+from aeda_core.datasets.base import PROJECT, fingerprint
 
 torch.set_num_threads(1)
 
@@ -36,6 +39,16 @@ def no_download(monkeypatch):
 
     monkeypatch.setattr(torchvision_mnist, "download_and_extract_archive", refuse)
     monkeypatch.setenv(mnist.OFFLINE, "")  # a failed download sets it, and would for the tests that follow
+
+
+@pytest.fixture(scope="session")
+def html(tmp_path_factory):
+    """The folder of the book's pages, built strictly."""
+    jupyter_book, into = Path(sys.executable).with_name("jupyter-book"), tmp_path_factory.mktemp("book")
+    build = [jupyter_book, "build", PROJECT, "--path-output", into, "-W", "-n", "--keep-going"]
+    done = subprocess.run(build, capture_output=True, text=True)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return into / "_build" / "html"
 
 
 @pytest.fixture(scope="session")

@@ -199,7 +199,14 @@ class TestRefusals:
         with refused(DataError, "000000000000", "point data_root"):
             datasets.build(data, str(folder))
 
-    @pytest.mark.parametrize(("recipe", "words"), [({"fold": 5}, "fold is 5"), ({"n_validation": 99}, "is 99")])
+    @pytest.mark.parametrize(
+        ("recipe", "words"),
+        [
+            ({"fold": 5}, "fold is 5"),
+            ({"n_validation": 99}, "is 99"),
+            ({"n_choosing": 30}, "n_choosing is 30; there are 30"),
+        ],
+    )
     def test_a_recipe_that_cannot_be(self, folder, refused, recipe, words):
         with refused(DataError, words):
             celeba.fold(celeba.load(str(folder), 32), celeba.Recipe(**{"size": 32, "n_validation": 5, **recipe}))
@@ -228,6 +235,22 @@ class TestFolds:
             assert len(seen) == len(set(seen)) == (min(n_persons, len(own)) or len(own))
             tested += parts[2].identities.tolist()
         assert len(tested) == len(set(tested))
+
+    @given(n=st.integers(20, 60), n_choosing=st.integers(1, 10), folds=st.integers(2, 5))
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_who_chooses_is_the_same_for_all_folds_and_neither_trained_on_nor_tested(self, n, n_choosing, folds):
+        faces = celeba.Faces(
+            np.zeros((n, 3, 2, 2), np.uint8), torch.tensor(people(n).to_numpy()), torch.arange(n), "", ""
+        )
+        choosing, tested = set(), []
+        for k in range(folds):
+            recipe = celeba.Recipe(2, folds, k, n_choosing=n_choosing)
+            training, held_out, test = (part.identities.tolist() for part in celeba.fold(faces, recipe))
+            assert sorted(training + held_out + test) == list(range(n))
+            choosing.add(tuple(held_out))
+            tested += test
+        assert len(choosing) == 1 and len(held_out) == n_choosing
+        assert sorted(tested) == sorted(set(range(n)) - set(held_out))
 
     def test_targets_are_the_seventeen_and_the_bias_is_gender(self, folder):
         training, _, _ = celeba.fold(celeba.load(str(folder), 32), celeba.Recipe(size=32, n_validation=5))

@@ -17,6 +17,8 @@ from aeda_core.experiments import CHAPTERS
 pytestmark = pytest.mark.slow
 
 NOTEBOOKS = sorted((PROJECT / "book").glob("*.ipynb"))
+HEAVY = {f"{name}.ipynb" for name in ("04_method", "05_cmnist", "06_celeba", "07_online_attack", "10_assumptions")}
+"""Executed when every figure still came with a PNG; empty once `aeda chapters` has run again."""
 IGNORED = "nbval-ignore-output"
 WITH_RUNS = [PROJECT / "book" / chapter.notebook for chapter in CHAPTERS.values() if chapter.has_runs]
 
@@ -39,6 +41,11 @@ def test_every_chapter_has_its_experiment():
     assert {path.name for path in NOTEBOOKS} == {chapter.notebook for chapter in CHAPTERS.values()}
 
 
+def test_committed_chapters_are_light():
+    """600 KB each, so that a clone and a review stay quick."""
+    assert {path.name for path in NOTEBOOKS if path.stat().st_size > 600_000} == HEAVY
+
+
 def test_committed_chapter_was_executed_whole(notebook):
     """nbval passes a notebook that was never run: it has nothing to compare."""
     counts = [cell.execution_count for cell in code(notebook)]
@@ -55,8 +62,10 @@ def test_committed_chapter_has_checked_text(notebook):
 
 def test_pictures_are_ignored_by_nbval_and_nothing_else(notebook):
     for cell in code(notebook):
-        kinds = {kind for output in cell.outputs for kind in output.get("data", {})}
-        assert ("image/png" in kinds) == (IGNORED in cell.metadata.get("tags", [])), cell.source
+        drawn = any(
+            '<svg role="img" aria-label=' in output.get("data", {}).get("text/html", "") for output in cell.outputs
+        )
+        assert drawn == (IGNORED in cell.metadata.get("tags", [])), cell.source
 
 
 def test_no_chapter_holds_an_algorithm(notebook):
@@ -160,12 +169,8 @@ class Resources(HTMLParser):
             self.loaded.append(attrs.get("src") or attrs.get("data"))
 
 
-def test_book_renders_strictly_and_asks_nothing_of_the_network(tmp_path):
-    jupyter_book = Path(sys.executable).with_name("jupyter-book")
-    build = [jupyter_book, "build", PROJECT, "--path-output", tmp_path]
-    done = subprocess.run([*build, "-W", "-n", "--keep-going"], capture_output=True, text=True)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    pages = list((tmp_path / "_build" / "html" / "book").glob("*.html"))
+def test_book_renders_strictly_and_asks_nothing_of_the_network(html):
+    pages = list((html / "book").glob("*.html"))
     assert {page.stem for page in pages} >= {path.stem for path in NOTEBOOKS} | {"intro"}
     for page in pages:
         resources = Resources()
@@ -173,5 +178,5 @@ def test_book_renders_strictly_and_asks_nothing_of_the_network(tmp_path):
         outside = [url for url in resources.loaded if url and re.match(r"(https?:)?//", url)]
         assert not outside, f"{page.name} loads {outside}"
         assert not re.findall(r"(?:import|from|fetch\()\s*[\"'](?:https?:)?//[^\"']+", page.read_text())
-    for style in (tmp_path / "_build" / "html" / "_static").rglob("*.css"):
+    for style in (html / "_static").rglob("*.css"):
         assert not re.findall(r"(?:@import|url\()\s*[\"']?(?:https?:)?//", style.read_text()), style

@@ -102,7 +102,7 @@ class TestTraining:
             step(optimiser, *rest)
 
         monkeypatch.setattr(cyclegan, "_step", spy)
-        translation(gan_epochs=2, gan_batch_size=5).train()
+        list(translation(gan_epochs=2, gan_batch_size=5).epochs())
         expected = [1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
         assert rates[0::2] == pytest.approx(expected)  # of the generators
         assert rates[1::2] == pytest.approx(expected)  # of the discriminators
@@ -116,7 +116,7 @@ class TestTraining:
     def test_all_four_networks_learn(self, translation):
         made = translation()
         before = [p.clone() for p in (*made.generators.parameters(), *made.discriminators.parameters())]
-        made.train()
+        list(made.epochs())
         after = (*made.generators.parameters(), *made.discriminators.parameters())
         changed = [not torch.equal(a, b) for a, b in zip(before, after, strict=True) if a.ndim == 4]
         assert all(changed)
@@ -199,8 +199,8 @@ class TestExamples:
 
     def test_are_made_once(self, start, monkeypatch):
         """Also when the run goes on from a checkpoint: what is in it need not be made anew."""
-        trained, train = [], Translation.train
-        monkeypatch.setattr(Translation, "train", lambda *given: trained.append(1) or train(*given))
+        trained, epochs = [], Translation.epochs
+        monkeypatch.setattr(Translation, "epochs", lambda *given: trained.append(1) or epochs(*given))
         method = start()
         method.epoch(1)
         method.epoch(2)
@@ -220,7 +220,7 @@ class TestExamples:
         ]
         methods = [start(), *map(start, others)]
         for method in methods:
-            method.translate_all()
+            list(method.prepare())
         assert torch.equal(methods[1].examples, methods[0].examples)
         assert torch.equal(methods[2].examples, methods[0].examples)
 
@@ -232,7 +232,7 @@ class TestSeed:
             torch.manual_seed(drawn_before)
             method = start()
             before = torch.get_rng_state()
-            method.translate_all()
+            list(method.prepare())
             assert torch.equal(torch.get_rng_state(), before)
             examples.append(method.examples)
         assert torch.equal(*examples)

@@ -259,11 +259,11 @@ class TestReport:
         assert list(judgement) == [f"{table}.{id_}" for table in ("table3", "table3.accuracy") for id_ in ids]
         gain = judgement["table3.gain"]
         assert (gain.ours, gain.n, gain.paper) == (pytest.approx(46.667, abs=1e-3), 3, 27.11)
-        assert (
-            judgement["table3.accuracy.gain"].ours == 50 and judgement["table3.accuracy.gain"].verdict == "reproduced"
+        assert judgement["table3.accuracy.gain"].ours == 50 and judgement["table3.accuracy.gain"].verdict in (
+            "exceeded",
+            "reproduced",
         )
-        assert judgement["table3.digit2"].verdict == "exceeded"  # 80 in every draw, and the paper has 69.25
-        assert judgement["table3.accuracy.digit6"].verdict == "reproduced"  # 60 [10, 110] holds 42.5
+        assert judgement["table3.digit2"].verdict == judgement["table3.accuracy.digit6"].verdict == "descriptive"
 
     def test_claims_can_say_no(self, hand_made):
         """AEDA_robust as Original is, or behind it."""

@@ -8,7 +8,7 @@ from aeda_core.datasets import BiasedImages
 from aeda_core.methods import Plan
 from aeda_core.methods.aeda_pre import AEDAPre
 from aeda_core.methods.label_switch import AdversarialSwitch, HardSwitch
-from aeda_core.methods.source import Source, trained_source, training_attack
+from aeda_core.methods.source import Source, new_source, trained_source, training_attack
 from aeda_core.models import pixels
 
 ATTACK = {"epsilon": 0.3, "step_size": 0.2, "steps": 3}
@@ -59,9 +59,9 @@ def test_its_source_is_trained_on_the_task_and_attacked_once(make_model, images,
 
     def remembered(*given):
         calls.append(given)
-        return trained_source(*given)
+        return new_source(*given)
 
-    monkeypatch.setattr("aeda_core.methods.label_switch.trained_source", remembered)
+    monkeypatch.setattr("aeda_core.methods.label_switch.new_source", remembered)
     trained(AdversarialSwitch(make_model(n_targets=2), images, PLAN, 3, source_epochs=4, source_radius=0.1, **ATTACK))
     ((_, data, plan, seed, attack),) = calls
     assert torch.equal(data.bias, images.targets)

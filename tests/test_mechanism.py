@@ -50,7 +50,7 @@ class TestLabelSwitch:
         assert got["fig3.hard"].ours == 5 and got["fig3.hard"].verdict == "reproduced"
         assert got["fig3.robust"].ours == 91 and got["fig3.robust"].verdict == "reproduced"
         assert got["fig3.order.adversarial_switch"].verdict == "reproduced"
-        assert got["fig3.order.adversarial_switch_robust_source"].verdict == "reproduced"
+        assert got["fig3.order.adversarial_switch_robust_source"].verdict == "exceeded"  # 40 each time, 33.5
         assert {claim.verdict for id_, claim in got.items() if id_.endswith(".digits")} == {"ours"}
 
     def test_no_effect_is_not_reproduced(self):
@@ -66,7 +66,7 @@ class TestLabelSwitch:
             assert captions.details(figure.records) in figure._repr_mimebundle_()["text/html"]
         assert "Hard switch 5.0 %" in switch.fig3(*sets).alt
         table = switch.by_source(*sets).data
-        assert table.loc["gender, faces", "accuracy (%)"].tolist() == ["5.0 [2.5, 7.5]"] + ["51.0 [48.5, 53.5]"] * 3
+        assert table.loc["gender, faces", "accuracy (%)"].tolist() == ["5.0 [3.0, 8.2]"] + ["51.0 [48.5, 53.5]"] * 3
 
     def test_radii_have_to_begin_with_the_normal_source(self, refused):
         from aeda_core.profiles import ParameterError
@@ -115,8 +115,9 @@ class TestOnline:
         }
         asked |= {"fig10a.order", "fig10b.stop", "fig10b.stop.r"}
         assert {id_: got[id_].verdict for id_ in asked} == dict.fromkeys(asked, "reproduced")
-        assert got["fig4.decay"].ours == pytest.approx(0.7) and got["fig4.decay"].n == 3
-        assert got["fig10b.stop"].ours == pytest.approx(0.5)
+        # in the end is the mean of the last four epochs, 0.7 of the way from the first to the last of six
+        assert got["fig4.decay"].ours == pytest.approx(0.7 * 0.7) and got["fig4.decay"].n == 3
+        assert got["fig10b.stop"].ours == pytest.approx(0.7 * 0.5)
         assert got["fig10b.stop.per_batch"].verdict == got["fig10a.order.digits"].verdict == "ours"
 
     def test_the_opposite_is_not_reproduced(self):
@@ -129,6 +130,16 @@ class TestOnline:
         got = {claim.id: claim.verdict for claim in (*transfer, *interference)}
         for id_ in ("fig4.decay", "fig4.bias_rises", "fig11.stable", "fig10a.order", "fig10b.stop", "fig10b.stop.r"):
             assert got[id_] == "not reproduced"
+
+    def test_stable_is_not_what_swings_from_one_epoch_to_the_next(self):
+        def verdict(values):
+            faces, digits = courses(online.online_specs, fading)
+            rows = [{"epoch": m, "loss": 1.0, "bacc": 70.0, "bias": 5.0, "r": r} for m, r in enumerate(values, 1)]
+            swinging = [run.model_copy(update={"epochs": rows}) for run in faces]
+            return {claim.id: claim.verdict for claim in judged("online", swinging, digits)}["fig10a.stable.robust"]
+
+        assert verdict([0.84, 0.31, 0.87, 0.33]) == "not reproduced"
+        assert verdict([0.1, 0.62, 0.6, 0.61, 0.6]) == "reproduced"
 
     def test_variants_are_methods_of_their_own(self):
         faces, digits = courses(online.online_specs, fading)

@@ -264,7 +264,7 @@ def test_slider_is_labelled_and_loads_nothing(slider):
 def test_two_sliders_on_a_page_do_not_move_each_other(before, attacks, slider):
     other = figures.fig5(method.plane(before), attacks, 0.3)
     assert other.id != slider.id
-    assert other.png != slider.png
+    assert other.svg != slider.svg
 
 
 def test_frames_are_found_by_their_names_alone():

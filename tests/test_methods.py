@@ -508,7 +508,7 @@ class TestAttributes:
         totals = self.totals(begin(name, Plan(epochs=1, batch_size=50, task_balance=1.0)))
         assert totals.sum(1).tolist() == pytest.approx([100] * 4)
 
-    @pytest.mark.parametrize("name", sorted(METHODS))
+    @pytest.mark.parametrize("name", sorted(METHODS.keys() - {"lisa"}))
     def test_every_method_trains_on_them(self, begin, name):
         assert math.isfinite(begin(name).epoch(1))
 

@@ -1,7 +1,6 @@
-"""Eq. (1), bACC, confusion, consistency and intervals, against tables worked by hand, fairlearn, sklearn and R."""
+"""Eq. (1), bACC, confusion, consistency, against tables worked by hand, fairlearn and sklearn."""
 
 import itertools
-import math
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,6 @@ from fairlearn.metrics import MetricFrame
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy import stats
 from sklearn.metrics import accuracy_score, confusion_matrix
 
 from aeda_core import metrics
@@ -204,28 +202,6 @@ class TestProperties:
         assert metrics.consistency(same) == 1
 
 
-class TestInterval:
-    # Student's sleep data (Cushny and Peebles 1905), hours gained by the second drug over the first. R's own example,
-    # t.test(extra ~ group, sleep, paired = TRUE), prints the 95 percent confidence interval 0.7001142 to 2.4598858.
-    SLEEP = (1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4)
-
-    def test_students_own_example(self):
-        assert metrics.interval(self.SLEEP) == pytest.approx((0.7001142, 2.4598858), abs=1e-7)
-
-    @pytest.mark.parametrize("level", [0.5, 0.9, 0.99])
-    @pytest.mark.parametrize("n", [2, 5, 10])
-    def test_against_scipy(self, level, n):
-        values = self.SLEEP[:n]
-        expected = stats.t.interval(level, n - 1, loc=np.mean(values), scale=stats.sem(values))
-        assert metrics.interval(values, level) == pytest.approx(expected)
-
-    def test_one_run_says_nothing(self):
-        assert metrics.interval([92.3]) == (-math.inf, math.inf)
-
-    def test_equal_runs(self):
-        assert metrics.interval([0.5, 0.5, 0.5]) == (0.5, 0.5)
-
-
 class TestAttributes:
     """Two target tasks for each attribute, from counts (A, B, 2, 2)."""
 
@@ -318,7 +294,3 @@ class TestBootstrap:
     def test_classes_of_one_label_are_resampled_too(self, biased_images):
         drawn = metrics.bootstrap(biased_images, biased_images.targets, replicates=5)
         assert drawn == {"bacc": [100.0] * 5, "bias": [0.0] * 5}
-
-
-def test_pairs_are_of_the_same_seed_and_of_no_other():
-    assert metrics.paired({2: 5.0, 0: 3.0, 1: 9.0}, {0: 1.0, 2: 4.5, 7: 0.0}) == {0: 2.0, 2: 0.5}

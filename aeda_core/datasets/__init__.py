@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import ModuleType
 from typing import Any
 
@@ -55,7 +55,7 @@ def load(name: str, data_root: str = "", **recipe: Any) -> Splits:
     Raises DataError if there is no such data set or `data_root` does not hold it.
     """
     kind = named(name)
-    made = kind.Recipe(**recipe)
+    made = _recipe(kind, recipe)
     source = kind.read(data_root, made)
     return Splits(*kind.split(source, made), source.source)
 
@@ -70,11 +70,19 @@ def build(data: dict[str, Any], data_root: str = "") -> Splits:
     recipe = dict(data)
     kind, wanted = named(recipe.pop("name")), recipe.pop("fingerprint")
     only_bias = recipe.pop("targets", "") == "bias"
-    made = kind.Recipe(**recipe)
+    made = _recipe(kind, recipe)
     source = kind.read(data_root, made, wanted)
     _require(source, wanted, kind.content)
     parts = kind.split(source, made)
-    return Splits(*map(_of_bias, parts) if only_bias else parts, source.source)
+    training, validation, test = map(_of_bias, parts) if only_bias else parts
+    return Splits(training, validation, test, source.source)
+
+
+def _recipe(kind: type[DataSet], given: dict[str, Any]) -> Any:
+    known = [field.name for field in fields(kind.Recipe)]
+    if unknown := [name for name in given if name not in known]:
+        raise DataError(f"{kind.title} has no setting '{unknown[0]}'; known are {', '.join(known)}.")
+    return kind.Recipe(**given)
 
 
 def _require(found: Source, wanted: str, content: str) -> None:

@@ -76,6 +76,9 @@ class Recipe:
     fold:         the one of `folds` that is tested on, from 0
     n_validation: people held out of the training folds
     n_persons:    of all people, chosen once; 0 takes all
+    n_choosing:   people who do nothing but choose settings: they are held out of every fold, in place of
+                  `n_validation`, and the folds are made of the others; 0: none, so that who is held out in one fold is
+                  tested in another
     """
 
     size: int = 48
@@ -83,6 +86,7 @@ class Recipe:
     fold: int = 0
     n_validation: int = 900
     n_persons: int = 0
+    n_choosing: int = 0
 
 
 def load(root: str = "", size: int = 48) -> Faces:
@@ -130,7 +134,7 @@ def _celeba(root: Path) -> Path | None:
     return next((f for f in folders if any((f / name).is_file() for name in ANNOTATIONS)), None)
 
 
-def annotations(folder: Path) -> pd.DataFrame:
+def attribute_table(folder: Path) -> pd.DataFrame:
     """All rows of list_attr_celeba, .txt or .csv: int8 0 or 1 for each of NAMES, by image name.
 
     Raises DataError if a column is missing, a value is neither 1 nor -1 (or 0), an image is named twice, or the number
@@ -183,7 +187,7 @@ def _whole(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def _read(folder: Path, size: int, source: str = "") -> Faces:
-    table, persons = annotations(folder), _identities(folder)
+    table, persons = attribute_table(folder), _identities(folder)
     images = _image_folder(folder)
     found = sorted(name for name in os.listdir(images) if name.endswith(".jpg")) if images.is_dir() else []
     if not found:
@@ -253,7 +257,7 @@ def _resized(files: list[bytes], names: list[str], size: int, fingerprint: str, 
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
-    return np.load(path, mmap_mode="r")
+    return np.asanyarray(np.load(path, mmap_mode="r"))
 
 
 def _face(content: bytes, size: int, path: Path) -> np.ndarray:
@@ -284,13 +288,28 @@ def fold(faces: Faces, recipe: Recipe) -> tuple[BiasedImages, BiasedImages, Bias
     attributes = faces.attributes.numpy()
     rare = 2 * attributes[:, NAMES.index("Male")] + attributes[:, NAMES.index("Rosy_Cheeks")]
     people = people[np.argsort(rare[people], kind="stable")]
+    if not 0 <= recipe.n_choosing < len(people):
+        raise DataError(f"n_choosing is {recipe.n_choosing}; there are {len(people):,} people, who are also tested.")
+    choose = _spread(len(people), recipe.n_choosing)
+    choosing, people = people[choose], people[~choose]
     tested = np.arange(len(people)) % recipe.folds == recipe.fold
     rest = people[~tested]
-    if not 0 < recipe.n_validation < len(rest):
+    if recipe.n_choosing:
+        parts = rest, choosing, people[tested]
+    elif 0 < recipe.n_validation < len(rest):
+        held_out = _spread(len(rest), recipe.n_validation)
+        parts = rest[~held_out], rest[held_out], people[tested]
+    else:
         raise DataError(f"n_validation is {recipe.n_validation}; the training folds have {len(rest):,} people.")
-    held_out = np.zeros(len(rest), bool)
-    held_out[np.linspace(0, len(rest) - 1, recipe.n_validation).round().astype(int)] = True
-    return tuple(_biased(faces, np.sort(part)) for part in (rest[~held_out], rest[held_out], people[tested]))
+    training, validation, test = (_biased(faces, np.sort(part)) for part in parts)
+    return training, validation, test
+
+
+def _spread(total: int, n: int) -> np.ndarray:
+    """bool (total,): `n` of them, evenly spread."""
+    chosen = np.zeros(total, bool)
+    chosen[np.linspace(0, total - 1, n).round().astype(int)] = True
+    return chosen
 
 
 def _biased(faces: Faces, people: np.ndarray) -> BiasedImages:
@@ -304,6 +323,9 @@ def _biased(faces: Faces, people: np.ndarray) -> BiasedImages:
     )
 
 
+_Recipe = Recipe  # which an attribute of the class hides
+
+
 class CelebA(DataSet):
     """`celeba`: photographs of faces, with attributes as targets and gender as the bias variable."""
 
@@ -313,14 +335,14 @@ class CelebA(DataSet):
     runs_over, varies = "fold", ("fold",)
     network: ClassVar = {"name": "vgg16", "size": 48, "width": 0.25}
     target_names, bias_names = ATTRIBUTES, GENDERS
-    Recipe = Recipe
+    Recipe: ClassVar = _Recipe
 
     @classmethod
-    def read(cls, root: str, recipe: Recipe, wanted: str = "") -> Faces:
+    def read(cls, root: str, recipe: _Recipe, wanted: str = "") -> Faces:
         return load(root, recipe.size)
 
     @classmethod
-    def split(cls, source: Faces, recipe: Recipe) -> tuple[BiasedImages, BiasedImages, BiasedImages]:
+    def split(cls, source: Faces, recipe: _Recipe) -> tuple[BiasedImages, BiasedImages, BiasedImages]:
         return fold(source, recipe)
 
     @classmethod

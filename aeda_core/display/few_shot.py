@@ -7,15 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from aeda_core import metrics
 from aeda_core.display import captions
 from aeda_core.display.look import GREY, INK, Figure, canvas, finished, look, styled
 from aeda_core.display.plots import BESIDE, HOLLOW, dots, key, picture
 from aeda_core.display.tables import Prose, Table, rows
 from aeda_core.experiments.few_shot import FEW, variant
+from aeda_core.findings import statistics
 from aeda_core.findings.few_shot import MEASURES, frame, paper_gain
 from aeda_core.findings.measures import Estimate, number
 from aeda_core.findings.paper import TABLE3
+from aeda_core.findings.statistics import PERCENT, POINTS
 from aeda_core.runs import RunRecord
 
 LABELS = {"original": "Original", "repeated": "Shots repeated (ours)", "few_shot": "AEDA_robust"}
@@ -28,12 +29,15 @@ def table3(records: Sequence[RunRecord]) -> Table:
     runs, cells = frame(records), []
     for measure in MEASURES:
         for kind, own in runs.groupby("variant", sort=False):
-            found = {TITLES[digit]: Estimate.of(of[measure]).text(0) for digit, of in own.groupby("digit", sort=False)}
-            cells.append({"method": LABELS[kind], "": measure, **found})
+            found = {
+                TITLES[digit]: Estimate.of(of[measure], PERCENT).text(0)
+                for digit, of in own.groupby("digit", sort=False)
+            }
+            cells.append({"method": LABELS[kind], "measured": measure, **found})
     for kind, printed in TABLE3.items():
         whole = printed | {"four": np.mean(list(printed.values()))}
         found = {TITLES[digit]: f"{value:.2f}" for digit, value in whole.items()}
-        cells.append({"method": LABELS[kind], "": "the paper", **found})
+        cells.append({"method": LABELS[kind], "measured": "the paper", **found})
     draws = "Mean over draws [95 % interval]." if _draws(records) > 1 else "A single draw, so no interval."
     data = pd.DataFrame(cells).fillna("").set_index("method").rename_axis(index=None, columns="method")
     return Table.of("table3-numbers", data, records, notes=_never(runs), draws=draws)
@@ -69,7 +73,8 @@ def fig_table3(records: Sequence[RunRecord]) -> Figure:
             for kind, printed in TABLE3.items():
                 edge = x + offsets[kind] + (-0.12 if kind == "original" else 0.12)
                 ax.plot(edge, printed[digit], color=COLOURS[kind], **HOLLOW)
-        dots(ax, runs, x="name", y=measure, hue="variant", hue_order=kinds, palette=COLOURS, dodge=width, single=single)
+        columns = {"x": "name", "y": measure, "hue": "variant", "hue_order": kinds, "palette": COLOURS}
+        dots(ax, runs, **columns, dodge=width, single=single, within=PERCENT)
         ax.set(ylim=(-4, 104), xlim=(-0.55, len(FEW) - 0.45), title=title, xlabel="", ylabel="")
         ax.grid(axis="y")
     panels[-1].tick_params(axis="x", length=0)
@@ -113,10 +118,10 @@ def gains(records: Sequence[RunRecord]) -> Prose:
     for measure, four in ((measure, runs[runs["digit"] == "four"]) for measure in MEASURES):
         own = {kind: dict(zip(of["seed"], of[measure], strict=True)) for kind, of in four.groupby("variant")}
         whole, first, rest = (
-            metrics.paired(own[one], own[other])
+            statistics.paired(own[one], own[other])
             for one, other in (("few_shot", "original"), ("repeated", "original"), ("few_shot", "repeated"))
         )
-        told = [Estimate.of(values.values()).text(1) for values in (whole, first, rest)]
+        told = [Estimate.of(values.values(), POINTS).text(1) for values in (whole, first, rest)]
         items.append(
             f"* **{measure}**: {told[0]} points over Original, more in {sum(gain > 0 for gain in whole.values())} of "
             f"{len(whole)} draws; the paper {paper_gain():.1f}. Repeating the shots alone: {told[1]}; the attacks on "

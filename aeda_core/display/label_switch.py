@@ -12,9 +12,10 @@ from aeda_core.display import captions
 from aeda_core.display.look import INK, VERMILLION, Figure, canvas, finished, styled
 from aeda_core.display.plots import BESIDE, HOLLOW, dots, lines, picture
 from aeda_core.display.tables import Table
-from aeda_core.findings import measures
+from aeda_core.findings import measures, statistics
 from aeda_core.findings.measures import Estimate, accuracy, number
 from aeda_core.findings.paper import FIG3, label
+from aeda_core.findings.statistics import PERCENT
 from aeda_core.runs import RunRecord
 
 Records = Sequence[RunRecord]
@@ -28,7 +29,7 @@ def fig3(faces: Records, digits: Records) -> Figure:
     words = []
     for ax, records in zip(panels, (faces, digits), strict=True):
         data = _frame(measures.fig3(records))
-        dots(ax, data, x="accuracy", y="name", order=list(FIG3), single=None, limits=(0, 100), markersize=7)
+        dots(ax, data, x="accuracy", y="name", order=list(FIG3), single=None, within=PERCENT, markersize=7)
         if records is faces:
             ax.plot(list(FIG3.values()), range(3), color=INK, linewidth=0, **HOLLOW)
         ax.axvline(50, color=INK, alpha=0.4, linewidth=0.8, linestyle=":")
@@ -49,7 +50,7 @@ def fig_radius(faces: Records, digits: Records) -> Figure:
     words = []
     for ax, records in zip(panels, (faces, digits), strict=True):
         data = _frame([record for record in records if record.spec.method == "adversarial_switch"])
-        lines(ax, data, "radius", "accuracy", limits=(0, 100), color=VERMILLION, marker="o", markersize=6)
+        lines(ax, data, "radius", "accuracy", within=PERCENT, color=VERMILLION, marker="o", markersize=6)
         ax.axhline(50, color=INK, alpha=0.4, linewidth=0.8, linestyle=":")
         title = TASKS[records[0].spec.data["name"]]
         ax.set(ylim=(-3, 103), xlabel="radius ε that the source withstands", ylabel="", title=title)
@@ -68,16 +69,21 @@ def by_source(faces: Records, digits: Records) -> Table:
         for radius, own in _frame(records).groupby("radius", dropna=False, sort=False):
             source = "none: hard switch" if pd.isna(radius) else f"robust within {radius:g}" if radius else "normal"
             task = TASKS[records[0].spec.data["name"]]
-            cells.append({"task": task, "source": source, "accuracy (%)": Estimate.of(own["accuracy"]).text(1)})
+            found = Estimate.of(own["accuracy"], PERCENT, own["overlap"].mean())
+            cells.append({"task": task, "source": source, "accuracy (%)": found.text(1)})
     origin = _origin(faces, digits, ("Faces", "Digits"))
     data = pd.DataFrame(cells).set_index("task")
     return Table.of("sources", data, [*faces, *digits], origin, words=("source",))
 
 
 def _frame(records: Records) -> pd.DataFrame:
-    """A row a run: name, accuracy in percent, and the radius that its source withstands; NaN for hard switch."""
-    of = [(record.name, accuracy(record), record.spec.options.get("source_radius")) for record in records]
-    return pd.DataFrame(of, columns=["name", "accuracy", "radius"]).astype({"radius": float})
+    """A row a run: name, accuracy in percent, the radius that its source withstands, which is NaN for hard switch, and
+    `statistics.overlap`."""
+    of = [
+        (record.name, accuracy(record), record.spec.options.get("source_radius"), statistics.overlap([record]))
+        for record in records
+    ]
+    return pd.DataFrame(of, columns=["name", "accuracy", "radius", "overlap"]).astype({"radius": float})
 
 
 @styled

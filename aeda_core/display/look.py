@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import functools
 import hashlib
 import html
@@ -20,10 +19,10 @@ from matplotlib.figure import Figure as Canvas
 
 from aeda_core.display import captions
 from aeda_core.methods import METHODS, STUDIES
-from aeda_core.runs import RunRecord
+from aeda_core.runs import VARIANTS, RunRecord
 
 INK = "#010203"
-"""Stands for the page's text colour: `currentColor` in the SVG, as good as black in the PNG."""
+"""Stands for the page's text colour: `currentColor` in the SVG."""
 
 BLUE, VERMILLION, GREEN, PURPLE, OCHRE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b87f00", "#8a8a8a"
 PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, OCHRE, GREY)
@@ -54,12 +53,13 @@ LOOKS: dict[str, tuple[str, str]] = {
 
 def look(name: str) -> dict[str, str]:
     """How the line of a method, or of a variant of one, is drawn. One that LOOKS lacks has a marker, colour and stroke
-    of its own: by its place in METHODS and STUDIES, or by its name where it is a variant."""
+    of its own, by its place in METHODS and STUDIES, or by its name if its method is not installed here."""
     if name in LOOKS:
         return dict(zip(("color", "linestyle"), LOOKS[name], strict=True))
     free = list(itertools.product("-:", "osD^vPX", PALETTE))
-    new = [method for method in (*METHODS, *STUDIES) if method not in LOOKS]
-    place = new.index(name) if name in new else len(new) + zlib.crc32(name.encode())
+    known = [method + variant for variant in ("", *VARIANTS) for method in (*METHODS, *STUDIES)]
+    new = [each for each in known if each not in LOOKS]
+    place = new.index(name) if name in new else zlib.crc32(name.encode())
     return dict(zip(("linestyle", "marker", "color"), free[place % len(free)], strict=True))
 
 
@@ -103,11 +103,10 @@ def canvas(height: float, *shape: int, **how: Any) -> tuple[Canvas, Any]:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture as SVG and PNG, with the words that stand for it (`alt`) and under it (`caption`), and the runs that
-    it shows (`records`)."""
+    """A picture as SVG, with the words that stand for it (`alt`) and under it (`caption`), and the runs that it shows
+    (`records`)."""
 
     svg: str
-    png: bytes
     alt: str
     caption: str
     records: Sequence[RunRecord] = field(default=(), kw_only=True)
@@ -117,7 +116,6 @@ class Figure:
         below = f"{caption}\n{captions.details(self.records)}"
         return {
             "text/html": f'<figure class="aeda-figure">\n{self.svg}\n{below}</figure>',
-            "image/png": base64.b64encode(self.png).decode(),
             "text/plain": f"{self.alt}\n{self.caption}",
         }
 
@@ -125,11 +123,10 @@ class Figure:
 def finished(drawn: Canvas, name: str, records: Sequence[RunRecord] = (), origin: str = "", **told: Any) -> Figure:
     """What a canvas shows as a Figure. Its words are those of `name` in words.toml, filled in by `told` (see
     `captions.caption`), and `name` keeps its ids apart from those of other figures on a page."""
-    svg, png = io.StringIO(), io.BytesIO()
+    svg = io.StringIO()
     drawn.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
-    drawn.savefig(png, format="png", dpi=110, facecolor="white", metadata={"Software": None})
     alt, caption = captions.WORDS[name]["alt"].format(**told), captions.caption(name, records, origin, **told)
-    return Figure(_for_page(svg.getvalue(), name, alt), png.getvalue(), alt, caption, records=records)
+    return Figure(_for_page(svg.getvalue(), name, alt), alt, caption, records=records)
 
 
 def _for_page(svg: str, name: str, alt: str) -> str:

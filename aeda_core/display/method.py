@@ -101,21 +101,18 @@ def fig5(before: Plane, attacks: Sequence[Perturbation], lambda_: float) -> Slid
     panels["a"].set(title="(a) λ = 1, Eq. (2): the bias task alone", ylabel="bias: low to high")
     _ways(panels["a"], before, attacks[-1], shown)
     _shares(panels["shares"], attacks)
-    frames = [_frame_of_slider(panels, before, attack, shown, f"frame:{i}") for i, attack in enumerate(attacks)]
+    for i, attack in enumerate(attacks):
+        _frame_of_slider(panels, before, attack, shown, f"frame:{i}")
     _legend(drawn, tuple(LINES), "outside upper center")
     told = {"last": _says(attacks[-1]), "initial": _says(attacks[initial]), "shown": SHOWN, "n": len(before.points)}
-    moving = finished(drawn, "fig5", **told)
-    for artist in (artist for i, artists in enumerate(frames) if i != initial for artist in artists):
-        artist.set_visible(False)
-    still = finished(drawn, "fig5", **told)
+    figure = finished(drawn, "fig5", **told)
     labels, says = [f"{value:g}" for value in lambdas], [_says(attack) for attack in attacks]
-    svg = with_frames(moving.svg, initial)
-    return Slider(svg, still.png, still.alt, still.caption, "λ", labels, says, initial)
+    return Slider(with_frames(figure.svg, initial), figure.alt, figure.caption, "λ", labels, says, initial)
 
 
 def _frame_of_slider(
     panels: Mapping[str, Axes], before: Plane, attack: Perturbation, shown: np.ndarray, gid: str
-) -> list[Artist]:
+) -> None:
     """What one position of the slider adds to the panels."""
     artists = _ways(panels["b"], before, attack, shown)
     title = f"(b) λ = {attack.lambda_:g}, Eq. (3): both tasks"
@@ -126,7 +123,6 @@ def _frame_of_slider(
                                      markersize=4.5)  # fmt: skip
     for artist in artists:
         artist.set_gid(gid)
-    return artists
 
 
 def _shares(ax: Axes, attacks: Sequence[Perturbation]) -> None:

@@ -12,11 +12,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from scipy.optimize import isotonic_regression
 
-from aeda_core import datasets, metrics
+from aeda_core import datasets
 from aeda_core.display import captions
 from aeda_core.display.look import BLUE, INK, Figure, canvas, finished, look, styled
-from aeda_core.findings.measures import DECIMALS, epochs, frame, published
+from aeda_core.findings import statistics
+from aeda_core.findings.measures import DECIMALS, END, epochs, frame, published, range_of
 from aeda_core.findings.paper import label
+from aeda_core.findings.statistics import REAL, Range
 from aeda_core.runs import RunRecord
 
 AXES = {
@@ -28,9 +30,10 @@ AXES = {
     "bias_head": "accuracy of h_b",
     "loss": "training loss",
 }
-LIMITS = {"bacc": (None, 100), "bias": (0, None), "r": (0, 1), "difference": (0, None), "fooled": (0, 1)}
+LIMITS: dict[str, tuple[float | None, float | None]] = dict.fromkeys(("r", "fooled"), (0, 1))
+LIMITS |= dict.fromkeys(("bias", "difference"), (0, None)) | {"bacc": (None, 100)}
+"""Where the axis of a quantity ends, where its values do not say so."""
 NAMES = {"cmnist": "Table 1", "celeba": "Table 2"}
-Limits = tuple[float | None, float | None]
 
 SINGLE: dict[str, Any] = {"color": INK, "size": 3.6, "alpha": 0.4, "zorder": 1.9}
 """How a single run is drawn beside a mean."""
@@ -43,14 +46,14 @@ def dots(
     data: pd.DataFrame,
     *,
     single: Mapping[str, Any] | None = SINGLE,
-    limits: Limits = (None, None),
+    within: Range = REAL,
     **how: Any,
 ) -> None:
     """The mean of each category with its 95 % interval, and the single runs.
 
-    data:   a row a run
+    data:   a row a run; `overlap`, where it has that, corrects the intervals (see `statistics.interval`)
     single: how single runs are drawn; None: not at all
-    limits: within which the intervals are drawn
+    within: the range of the quantity
     how:    what seaborn's `pointplot` is told, such as the columns x, y and hue
     """
     import seaborn
@@ -59,27 +62,29 @@ def dots(
     shared = {"data": data, "ax": ax, "legend": False}
     if single is not None:
         seaborn.stripplot(**shared, **columns, dodge=bool(how.get("dodge")), jitter=False, linewidth=0, **single)
-    means = {"color": BLUE, "linestyle": "none", "markersize": 6, "markeredgewidth": 0, "errorbar": _interval(limits)}
+    means = {"color": BLUE, "linestyle": "none", "markersize": 6, "markeredgewidth": 0}
+    means["errorbar"] = _interval(data, within)
     seaborn.pointplot(**shared, **{**means, "err_kws": {"linewidth": 2.2}, **how})
 
 
-def lines(ax: Axes, data: pd.DataFrame, x: str, y: str, *, limits: Limits = (None, None), **how: Any) -> None:
-    """The mean of `y` over `x` with a band for its 95 % interval, within `limits`. data: a row a run and x"""
+def lines(ax: Axes, data: pd.DataFrame, x: str, y: str, *, within: Range = REAL, **how: Any) -> None:
+    """The mean of `y` over `x` with a band for its 95 % interval. data: a row a run and x; see `dots`"""
     import seaborn
 
     if data[x].nunique() == 1:
         how = {"marker": "o", **how}
     seaborn.lineplot(
-        data, x=x, y=y, ax=ax, errorbar=_interval(limits), err_kws={"alpha": 0.16, "linewidth": 0}, legend=False,
+        data, x=x, y=y, ax=ax, errorbar=_interval(data, within), err_kws={"alpha": 0.16, "linewidth": 0}, legend=False,
         **{"linewidth": 1.6, "markeredgewidth": 0, **how},
     )  # fmt: skip
 
 
-def _interval(limits: Limits) -> Any:
-    """Student's interval as seaborn asks for one; none for a single run."""
+def _interval(data: pd.DataFrame, within: Range) -> Any:
+    """`statistics.interval` as seaborn asks for one; none for a single run."""
+    overlap = data["overlap"].mean() if "overlap" in data else 0.0
 
-    def of(values: Sequence[float]) -> tuple[float, float]:
-        return tuple(np.clip(metrics.interval(values), *limits)) if len(values) > 1 else (np.nan, np.nan)
+    def of(values: Sequence[float]) -> Range:
+        return statistics.interval(values, within, overlap) if len(values) > 1 else (np.nan, np.nan)
 
     return of
 
@@ -88,9 +93,9 @@ BESIDE = {"rotation": 0, "ha": "right", "va": "center"}
 """How a row of pictures is named, on its left."""
 
 
-def picture(ax: Axes, image: np.ndarray, interpolation: str = "none") -> None:
+def picture(ax: Axes, image: np.ndarray) -> None:
     """An image (H, W, 3) or (H, W, 4), uint8, and no axes around it."""
-    ax.imshow(image, interpolation=interpolation)
+    ax.imshow(image, interpolation="none")
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
 
@@ -155,7 +160,8 @@ def fig_table(records: Sequence[RunRecord]) -> Figure:
     refused = {method for method, own in runs.groupby("method") if own["refused"].notna().all()}
     drawn, (left, right) = canvas(1.1 + 0.36 * len(methods), 1, 2, sharey=True)
     for ax, column, better in ((left, "bacc", "higher is better"), (right, "bias", "lower is better")):
-        dots(ax, runs, x=column, y="method", order=methods, single=SINGLE if several else None)
+        single = SINGLE if several else None
+        dots(ax, runs, x=column, y="method", order=methods, single=single, within=range_of(runs, column))
         for y, method in enumerate(methods):
             if method in refused:
                 ax.text(0.5, y, "needs every group", style="italic", ha="center", va="center", alpha=0.75,
@@ -237,10 +243,10 @@ def fig_curves(
     drawn, panels = canvas(0.3 + 2.3 * len(columns), len(columns), 1, sharex=True, squeeze=False)
     words = []
     for ax, column in zip(panels[:, 0], columns, strict=True):
-        ends = _curves(ax, rows.dropna(subset=column), column, max(2, last))
+        settled = _curves(ax, rows.dropna(subset=column), column, max(2, last))
         for stop in stops:
             ax.axvline(stop, color=INK, alpha=0.4, linewidth=0.8, linestyle=":")
-        told = ", ".join(f"{label(m)} {end:.{DECIMALS.get(column, 2)}f}" for m, end in ends.items())
+        told = ", ".join(f"{label(m)} {end:.{DECIMALS.get(column, 2)}f}" for m, end in settled.items())
         words.append(f"{AXES[column]}: {told or 'never measured'}")
     panels[-1, 0].set_xlabel("epoch")
     unit = captions.unit_of(records)
@@ -248,17 +254,18 @@ def fig_curves(
         f"bands: 95 % interval over the {unit}s" if captions.has_intervals(records) else f"one {unit}, so no band"
     )
     told = {"last": last, "words": "; ".join(words), "measures": " and ".join(AXES[c] for c in columns)}
-    told |= {"images": _looked_at(columns, records), "interval": interval}
+    told |= {"end": f"{min(END, last)} epochs", "images": _looked_at(columns, records), "interval": interval}
     told |= {"stops": f" Dotted: epoch {min(stops)}, the last with new examples where they stop." if stops else ""}
     return finished(drawn, "curves", records, **told)
 
 
 def _curves(ax: Axes, rows: pd.DataFrame, column: str, last: int) -> dict[str, float]:
-    """Draw a panel of `fig_curves`; returns where each method ends."""
-    ends = {}
+    """Draw a panel of `fig_curves`; returns each method's mean over the last END epochs."""
+    ends, settled = {}, {}
     for method, own in rows.groupby("method", sort=False):
-        lines(ax, own, "epoch", column, limits=LIMITS.get(column, (None, None)), **look(method))
-        ends[method] = float(own.groupby("epoch")[column].mean().iloc[-1])
+        lines(ax, own, "epoch", column, within=range_of(rows, column), **look(method))
+        means = own.groupby("epoch")[column].mean()
+        ends[method], settled[method] = float(means.iloc[-1]), float(means.iloc[-END:].mean())
     # the quantity's own range where it has one, with a little air so that a line on the edge is seen whole
     limits = zip(LIMITS.get(column, (None, None)), ax.get_ylim(), strict=True)
     bottom, top = (own if own is not None else seen for own, seen in limits)
@@ -270,7 +277,7 @@ def _curves(ax: Axes, rows: pd.DataFrame, column: str, last: int) -> dict[str, f
         name_beside(ax, {method: (last, end) for method, end in ends.items()}, 0.05 * (last - 1), 0.088)
     else:
         ax.text(0.5, 0.5, "never measured", style="italic", ha="center", va="center", transform=ax.transAxes)
-    return ends
+    return settled
 
 
 def _looked_at(columns: Iterable[str], records: Sequence[RunRecord]) -> str:

@@ -12,7 +12,7 @@ from aeda_core.display.look import INK, PALETTE, Figure, canvas, finished, look,
 from aeda_core.display.plots import AXES, dots, key
 from aeda_core.display.tables import Table, rows
 from aeda_core.experiments.sensitivity import CHOICES, Choice
-from aeda_core.findings.measures import DECIMALS, Estimate
+from aeda_core.findings.measures import DECIMALS, estimates, frame
 from aeda_core.findings.paper import label
 from aeda_core.runs import RunRecord
 
@@ -109,7 +109,7 @@ def cheaper(runs: Mapping[str, Sequence[RunRecord]]) -> Table:
     costs = _relative_costs(runs)
     cells = {
         name: {"seeds": str(len(own)), "CPU time (Original = 1)": f"{np.mean(costs[name]):.2f}"}
-        | {AXES[m]: Estimate.of(getattr(record, m) for record in own).text(DECIMALS[m]) for m in MEASURES}
+        | {AXES[m]: estimates(frame(own), m)[own[0].name].text(DECIMALS[m]) for m in MEASURES}
         | {"bias, worst seed": f"{max(record.bias for record in own):.{DECIMALS['bias']}f}"}
         for name, own in runs.items()
     }

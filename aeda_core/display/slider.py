@@ -18,7 +18,7 @@ CSS, SCRIPT = ("\n" + Path(__file__).with_name(name).read_text("utf-8") for name
 
 @dataclass(frozen=True)
 class Slider(Figure):
-    """A Figure whose `svg` has a frame for each position of a slider (`with_frames`); `png` shows the first one seen.
+    """A Figure whose `svg` has a frame for each position of a slider (`with_frames`).
 
     quantity: what the slider sets
     labels:   its value at each position

@@ -14,9 +14,20 @@ import pandas as pd
 
 from aeda_core import datasets
 from aeda_core.display import captions
+from aeda_core.findings import selection, statistics
 from aeda_core.findings.assumptions import REGISTER
 from aeda_core.findings.judge import Claim
-from aeda_core.findings.measures import DASH, DECIMALS, PROBES, Estimate, epochs, estimates, frame, published
+from aeda_core.findings.measures import (
+    DASH,
+    DECIMALS,
+    END,
+    PROBES,
+    Estimate,
+    epochs,
+    estimates,
+    frame,
+    published,
+)
 from aeda_core.findings.paper import Published, label
 from aeda_core.runs import RunRecord
 
@@ -145,8 +156,7 @@ def _over_persons(own: Sequence[RunRecord]) -> str:
     """95 % interval of the bias, the folds and what was trained on them being as they are, over who is tested."""
     if not own:
         return DASH
-    replicates = np.mean([record.bootstrap["bias"] for record in own], axis=0)
-    return "{:.2f} to {:.2f}".format(*np.quantile(replicates, [0.025, 0.975]))
+    return "{:.2f} to {:.2f}".format(*statistics.over_people(own))
 
 
 def beside_paper(records: Sequence[RunRecord]) -> Prose:
@@ -204,14 +214,18 @@ def backgrounds(records: Sequence[RunRecord]) -> Table:
     return Table.of("backgrounds", _estimated(frame(shown), columns), shown)
 
 
-def last_epoch(records: Sequence[RunRecord]) -> Table:
-    """What the adversarial examples are still worth when training ends (Sec. 2.3, App. A)."""
+def in_the_end(records: Sequence[RunRecord]) -> Table:
+    """What the adversarial examples are still worth when training ends (Sec. 2.3, App. A): means of the last END
+    epochs, and how far r(m) moves over these."""
     shown = [record for record in records if any("r" in row for row in record.epochs)]
     if not shown:
         return Table.of("no-examples", pd.DataFrame(), records)
     found = epochs(shown)
-    final = found[found["epoch"] == found.groupby(["method", "seed"])["epoch"].transform("max")]
-    return Table.of("last-epoch", _estimated(final, PROBES), shown)
+    ending = found[found["epoch"] > found.groupby(["method", "seed"])["epoch"].transform("max") - END]
+    by_run = ending.groupby(["method", "seed"], sort=False)
+    swing = by_run["r"].max() - by_run["r"].min()
+    final = by_run[["overlap", "tasks", *PROBES]].mean().assign(swing=swing).reset_index()
+    return Table.of("in-the-end", _estimated(final, {**PROBES, "swing": "r(m), largest less smallest"}), shown, n=END)
 
 
 def _estimated(data: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
@@ -225,14 +239,16 @@ def _estimated(data: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
 
 def verdicts(claims: Sequence[Claim]) -> Table:
     """The lines of the scorecard that a chapter is about."""
-    data = pd.DataFrame([claim.in_words() for claim in claims]).set_index("claim").rename_axis(None)
+    data = (
+        pd.DataFrame([claim.in_words() for claim in claims]).set_index("claim").rename_axis(index=None, columns="claim")
+    )
     return Table.of("verdicts", data)
 
 
 def register() -> Table:
     """All assumptions."""
     titles = {"open": "left open", "ours": "chosen here", "source": "whose idea", "chapter": "chapter"}
-    data = pd.DataFrame([dict(each) for each in REGISTER]).set_index("id").rename_axis(None)
+    data = pd.DataFrame([dict(each) for each in REGISTER]).set_index("id").rename_axis(index=None, columns="choice")
     return Table.of("register", data.rename(columns=titles), words=list(titles.values())[:3])
 
 
@@ -270,27 +286,49 @@ def tuning(tried: Sequence[RunRecord], used: Sequence[RunRecord] = ()) -> Table:
 
     tried: with `spec.tested_on == "validation"`; a row names what differs from the settings that are used, or where
            none of the rows has these, from the method's most frequent ones
-    used:  the records that are reported; the setting that they have is marked, however long it was trained for
+    used:  the records that are reported; the settings that they have are marked, however long it was trained for
+    The setting that `selection.choose` takes of each method's is marked beside it, and a note says where they differ.
     """
-    chosen = {record.spec.method: _but_length(record) for record in used}
+    chosen: dict[str, list[dict[str, Any]]] = {record.spec.method: [] for record in (*tried, *used)}
+    for record in used:
+        chosen[record.spec.method].append(_but_length(record))
     plain: dict[str, dict[str, Any]] = {}
     for method in dict.fromkeys(record.spec.method for record in tried):
         own = [record for record in tried if record.spec.method == method]
-        options = [_given(r) for r in own if _but_length(r) == chosen.get(method)] or [_given(r) for r in own]
+        options = [_given(r) for r in own if _but_length(r) in chosen[method]] or [_given(r) for r in own]
         plain[method] = {k: Counter(str(o.get(k)) for o in options).most_common(1)[0][0] for k in options[0]}
-    groups: dict[tuple[str, str, str], list[RunRecord]] = {}
+    trials: dict[str, dict[str, list[RunRecord]]] = {}
+    used_as: dict[str, set[str]] = {}
     for record in tried:
         method = record.spec.method
-        setting = _in_words({k: v for k, v in _given(record).items() if str(v) != plain[method].get(k)})
-        mark = "✓" if chosen.get(method) == _but_length(record) else ""
-        groups.setdefault((label(method), setting.replace(DASH, "nothing"), mark), []).append(record)
+        changed = {k: v for k, v in _given(record).items() if str(v) != plain[method].get(k)}
+        setting = _in_words(changed).replace(DASH, "nothing")
+        trials.setdefault(label(method), {}).setdefault(setting, []).append(record)
+        if _but_length(record) in chosen[method]:
+            used_as.setdefault(label(method), set()).add(setting)
+    by_rule = {name: selection.choose(settings) for name, settings in trials.items() if len(settings) > 1}
     lines = [
-        [*row, *(Estimate.of(frame(own)[measure]).text(DECIMALS[measure]) for measure in TITLES)]
-        for row, own in groups.items()
+        [name, setting, _tick(setting in used_as.get(name, ())), _tick(setting == by_rule.get(name)), *_found(own)]
+        for name, settings in trials.items()
+        for setting, own in settings.items()
     ]
-    data = pd.DataFrame(lines, columns=["method", "what was changed", "used", *TITLES.values()])
+    data = pd.DataFrame(lines, columns=["method", "what was changed", "used", "by the rule", *TITLES.values()])
     data = data.set_index("method").rename_axis(index=None, columns="method")
-    return Table.of("tuning", data, tried, words=("what was changed",))
+    notes = [
+        f"{name} is not used with the setting that the rule takes; it was chosen by hand, before the rule was code."
+        for name in by_rule
+        if name in used_as and by_rule[name] not in used_as[name]
+    ]
+    return Table.of("tuning", data, tried, words=("what was changed",), notes=[selection.RULE, *notes])
+
+
+def _tick(yes: bool) -> str:
+    return "✓" if yes else ""
+
+
+def _found(own: Sequence[RunRecord]) -> list[str]:
+    """bACC and bias of the runs of one setting."""
+    return [estimates(frame(own), measure)[own[0].name].text(DECIMALS[measure]) for measure in TITLES]
 
 
 def _given(record: RunRecord) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from aeda_core.datasets.base import DATA
 from aeda_core.datasets.celeba import CelebA
 from aeda_core.datasets.rates import NAMES, share_of_women
 from aeda_core.experiments import common
+from aeda_core.experiments.chapter import Chapter
 from aeda_core.methods import named
 from aeda_core.methods.aeda import AEDA
 from aeda_core.profiles import ParameterError, Parameters
@@ -57,6 +58,46 @@ TUNING: dict[str, tuple[dict[str, Any], ...]] = {
     ),
 }
 """What was tried; what the AEDA variants have in common was found by hand before, on the same people."""
+
+
+def _radii(*settings: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """`settings`, a step being two thirds of the radius where one is given."""
+    return tuple(s | ({"step_size": round(2 / 3 * s["epsilon"], 4)} if "epsilon" in s else {}) for s in settings)
+
+
+_RATES = tuple({"learning_rate": rate, "batch_size": size} for rate in (3e-4, 1e-3, 3e-3) for size in (64, 128))
+_ATTACKS = _radii({}, {"epsilon": 0.03}, {"epsilon": 0.12}, {"epsilon": 0.2}, {"lambda_": 0.8}, {"start": 4})
+
+SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
+    "original": _RATES,
+    "undersampling": _RATES,
+    "reweighting": tuple({"reweighting_rate": rate} for rate in (3e-5, 1e-4, 2e-4, 3e-4, 5e-4, 1e-3)),
+    "adversarial_debiasing": (
+        *({"strength": strength} for strength in (0.01, 0.03, 0.1, 0.3)),
+        *({"strength": strength, "adversary_hidden": 0} for strength in (0.03, 0.1)),
+    ),
+    "cyclegan": (
+        {},
+        {"gan_identity": 1.0},
+        {"gan_residual": False},
+        {"gan_epochs": 8},
+        {"gan_batch_size": 1},
+        {"gan_width": 32},
+    ),
+    "aeda_pre": (*_ATTACKS[:-1], {"source_epochs": 14}),
+    "aeda_online": _ATTACKS,
+    "aeda_robust": _radii(
+        {},
+        {"robust_bias_rate": 1e-4},
+        {"robust_bias_rate": 1e-3},
+        {"epsilon": 0.12},
+        {"epsilon": 0.2, "lambda_": 0.8, "robust_bias_rate": 1e-3},
+        {"start": 4},
+    ),
+    "aeda_robust_per_batch": _ATTACKS,
+}
+"""What is tried where people do nothing but choose (`n_choosing`): as many settings of every method, all trained for as
+long as the reported runs. Which is used, `findings.selection.choose` says."""
 
 AT_FULL_LENGTH = ("original", "aeda_robust")
 """What is tried at the length of the reported runs, for the attack begins when half of it is over; the rest at half."""
@@ -128,6 +169,7 @@ class CelebAParameters(Parameters):
     folds: int = Field(5, ge=2, description="parts that the people are dealt into")
     n_persons: int = Field(0, ge=0, description="people; 0: all there are")
     n_validation: int = Field(900, ge=1, description="persons held out of the training folds")
+    n_choosing: int = Field(0, ge=0, description="persons who choose settings and do nothing else; 0: those held out")
     size: int = Field(CelebA.network["size"], ge=32, description="height and width of the faces, in pixels")
     width: float = Field(CelebA.network["width"], gt=0, le=1, description="share of VGG-16's channels")
     weights: str = Field("", description="file in data/weights to start from; empty: random weights")
@@ -170,7 +212,7 @@ def specs(p: CelebAParameters, methods: tuple[str, ...] = METHODS, folds: Iterab
         "name": "celeba",
         "fingerprint": common.fingerprint(p, CelebA, size=p.size),
         "n_persons": p.n_persons,
-        "n_validation": p.n_validation,
+        **({"n_choosing": p.n_choosing} if p.n_choosing else {"n_validation": p.n_validation}),
         "size": p.size,
         "folds": p.folds,
     }
@@ -183,7 +225,7 @@ def specs(p: CelebAParameters, methods: tuple[str, ...] = METHODS, folds: Iterab
     }
     shared = {"data": data, "model": network, "plan": plan}
     return [
-        common.spec(p, "celeba", method, fold, shared, {"data": {"fold": fold}}, *_own(p, method))
+        common.spec(method, fold, shared, {"data": {"fold": fold}}, *_own(p, method))
         for fold in (range(p.seeds) if folds is None else folds)
         for method in methods
         if folds is not None or fold < AFFORDED.get(method, p.folds)
@@ -201,15 +243,15 @@ def _own(p: CelebAParameters, method: str) -> list[common.Parts]:
 
 
 def tuning(p: CelebAParameters) -> list[RunSpec]:
-    """The runs behind the choice of hyper-parameters: every setting of TUNING once, on the training folds of one fold,
-    judged by people held out of them."""
+    """The runs behind the choice of hyper-parameters: every setting once, on the training folds of one fold, judged by
+    people held out of them. The settings are those of SETTINGS where people do nothing but choose, else of TUNING."""
     half = {"epochs": max(1, p.epochs // 4 * 2), "start": p.start // 2}
     return [
-        spec.model_copy(update={"experiment": "celeba_tuning", "tested_on": "validation"})
-        for method, settings in TUNING.items()
+        spec.model_copy(update={"tested_on": "validation"})
+        for method, settings in (SETTINGS if p.n_choosing else TUNING).items()
         for setting in settings
         for spec in specs(
-            p.model_copy(update={**({} if method in AT_FULL_LENGTH else half), **setting}),
+            p.model_copy(update={**({} if p.n_choosing or method in AT_FULL_LENGTH else half), **setting}),
             (method,),
             [TUNING_FOLD],
         )
@@ -272,3 +314,20 @@ def _averages(faces: celeba.Faces) -> tuple[np.ndarray, np.ndarray, str]:
         sizes.append(len(group))
     shape = (len(AVERAGED), 2, 2)
     return np.reshape(images, (*shape, *images[0].shape)), np.reshape(sizes, shape), faces.source
+
+
+ATTRIBUTION = Chapter(
+    "attribution",
+    "01_bias_attribution.ipynb",
+    CelebAParameters,
+    (partial(specs, methods=("original",)),),
+    about=("Fig. 2",),
+)
+CHAPTER = Chapter("celeba", "06_celeba.ipynb", CelebAParameters, (specs,), tuning, keep_averages, about=("Table 2",))
+ACCURACY_FAIRNESS = Chapter(
+    "accuracy_fairness",
+    "08_accuracy_and_fairness.ipynb",
+    CelebAParameters,
+    (partial(specs, methods=BEFORE_AND_AFTER),),
+    about=("Fig. 10(c)",),
+)

@@ -13,6 +13,7 @@ from aeda_core.datasets import BiasedImages, mnist
 from aeda_core.datasets.celeba import CelebA
 from aeda_core.datasets.cmnist import CMNIST
 from aeda_core.experiments import common
+from aeda_core.experiments.chapter import Chapter
 from aeda_core.methods import Plan
 from aeda_core.methods.source import trained_source, training_attack
 from aeda_core.profiles import ParameterError, Parameters
@@ -56,6 +57,7 @@ class LabelSwitchParameters(Parameters):
             "epochs": 6,
             "source_epochs": 6,
             "radii": (0.0, 0.03),
+            "steps": 4,
             "digits_train": 1000,
             "digits_validation": 300,
             "digits_epochs": 5,
@@ -153,8 +155,8 @@ def _switches(
     """Hard switch, and ADV switch with a source for each radius."""
     attacks = [{"options": {**options, "source_radius": radius}} for radius in radii]
     return [
-        common.spec(p, "label_switch", "hard_switch", seed, shared),
-        *(common.spec(p, "label_switch", "adversarial_switch", seed, shared, attack) for attack in attacks),
+        common.spec("hard_switch", seed, shared),
+        *(common.spec("adversarial_switch", seed, shared, attack) for attack in attacks),
     ]
 
 
@@ -185,3 +187,6 @@ def perturbations(p: LabelSwitchParameters) -> tuple[BiasedImages, list[torch.Te
             source = trained_source(models.build(n_targets=10), splits.training, plan, 0, withstood)
             examples.append(attack.on_uint8(source, shown.images, shown.other_bias(), shown.targets))
     return shown, examples, splits.source
+
+
+CHAPTER = Chapter("label_switch", "02_switched_labels.ipynb", LabelSwitchParameters, (specs,), about=("Fig. 3",))

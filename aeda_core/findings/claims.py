@@ -12,14 +12,20 @@ from functools import partial
 from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from aeda_core import metrics
+from aeda_core.datasets.celeba import ATTRIBUTES
+from aeda_core.datasets.cmnist import CMNIST
 from aeda_core.experiments import celeba, cmnist
 from aeda_core.findings import faces, few_shot, measures
-from aeda_core.findings.judge import NOT_APPLICABLE, Claim, Statement, by_method, judge
+from aeda_core.findings.faces import share_of_bias
+from aeda_core.findings.judge import NOT_APPLICABLE, About, Claim, Statement, by_method, judge
+from aeda_core.findings.measures import end, ending
 from aeda_core.findings.paper import FIG3, TABLE1, TABLE2, TABLE3, Published, label
+from aeda_core.findings.statistics import PERCENT, POINTS, POSITIVE, REAL, SHARE, SIGNED, Range
 from aeda_core.runs import RunRecord
 
 # --- what is measured of runs on the same seed ------------------------------------------------------------------------
@@ -30,14 +36,15 @@ def first(run: RunRecord, measure: str) -> float:
     return next((row[measure] for row in run.epochs if measure in row), float("nan"))
 
 
-def last(run: RunRecord, measure: str) -> float:
-    """`measure` after the last epoch; NaN where that has none, for instance as the attack was never to begin."""
-    return run.epochs[-1].get(measure, float("nan")) if run.epochs else float("nan")
-
-
 def lost(run: RunRecord) -> float:
-    """How much lower r(m) is after the last epoch than after the first that has one."""
-    return first(run, "r") - last(run, "r")
+    """How much lower r(m) is in the end than after the first epoch that has one."""
+    return first(run, "r") - end(run, "r")
+
+
+def swing(run: RunRecord) -> float:
+    """How far r(m) moves over the epochs that are the end: the largest less the smallest; NaN where none has one."""
+    values = ending(run, "r")
+    return float(np.ptp(values)) if values else float("nan")
 
 
 def opposed(run: RunRecord) -> float:
@@ -62,7 +69,17 @@ def kept(run: RunRecord, since: RunRecord) -> float:
     there was none to lose."""
     begins = next((i for i, row in enumerate(since.epochs) if "difference" in row), None)
     had = 0 if begins is None else run.epochs[begins].get("difference", 0)
-    return last(run, "difference") / had if had else float("nan")
+    return end(run, "difference") / had if had else float("nan")
+
+
+def kept_of_own(run: RunRecord) -> float:
+    """The share that is left in the end of the feature difference which `run` had at first."""
+    return kept(run, run)
+
+
+def fallen(pre: RunRecord, on: RunRecord) -> float:
+    """The share of its feature difference that `pre` has lost since the epoch in which `on` first had one."""
+    return 1 - kept(pre, on)
 
 
 def more_kept(on: RunRecord, pre: RunRecord) -> float:
@@ -72,7 +89,7 @@ def more_kept(on: RunRecord, pre: RunRecord) -> float:
 
 def least_lead(robust: RunRecord, on: RunRecord, pre: RunRecord, once: RunRecord) -> float:
     """How far r(m) of the attacks that go on is at least above that of those that do not, in the end."""
-    ends = [last(run, "r") for run in (robust, on, pre, once)]
+    ends = [end(run, "r") for run in (robust, on, pre, once)]
     return float(np.min(ends[:2]) - np.max(ends[2:]))
 
 
@@ -86,88 +103,115 @@ def more(measure: Callable[[RunRecord], float], one: RunRecord, other: RunRecord
     return sign * (measure(one) - measure(other))
 
 
-VALUES: dict[str, Callable[..., float]] = {
-    **{value.__name__: value for value in (lost, opposed, together, improved, more_kept, least_lead)},
-    "more_consistency": partial(more, consistency),
-    "more_difference": partial(more, partial(last, measure="difference")),
-    "more_bias": partial(more, partial(last, measure="bias")),
-    "less_r": partial(more, partial(last, measure="r"), sign=-1),
+VALUES: dict[str, tuple[Callable[..., float], Range]] = {
+    "lost": (lost, SIGNED),
+    "swing": (swing, SHARE),
+    "opposed": (opposed, SIGNED),
+    "together": (together, SIGNED),
+    "improved": (improved, SHARE),
+    "kept": (kept_of_own, POSITIVE),
+    "fallen": (fallen, REAL),
+    "more_kept": (more_kept, REAL),
+    "least_lead": (least_lead, SIGNED),
+    "more_consistency": (partial(more, consistency), SIGNED),
+    "more_difference": (partial(more, partial(end, measure="difference")), REAL),
+    "more_bias": (partial(more, partial(end, measure="bias")), REAL),
+    "less_r": (partial(more, partial(end, measure="r"), sign=-1), SIGNED),
 }
-"""What a row of claims.toml can ask for."""
+"""What a row of claims.toml can ask for, and the range that it has."""
+
+_DECLARED = tomllib.loads(Path(__file__).with_name("claims.toml").read_text(encoding="utf-8"))
+
+HEADLINES: list[str] = _DECLARED["headlines"]
+"""The ids of the claims that README and intro show."""
 
 # --- the rows ---------------------------------------------------------------------------------------------------------
 
 
 def said(*figures: str) -> list[Statement]:
     """The rows of claims.toml on `figures`, in its order."""
-    rows = tomllib.loads(Path(__file__).with_name("claims.toml").read_text(encoding="utf-8"))["claim"]
-    return [
-        Statement(
-            row["id"],
-            row["claim"],
-            row.get("paper"),
-            tuple(row["methods"]),
-            VALUES[row["value"]],
-            nothing=row.get("above", 0.0),
-            data=row.get("data", "celeba"),
-        )
-        for row in rows
-        if row["id"].split(".")[0] in figures
-    ]
+    return [_said(**row) for row in _DECLARED["claim"] if row["id"].split(".")[0] in figures]
 
 
-def _numbers(id_: str, data: str, table: dict[str, Published], methods: Iterable[str], ceiling: str) -> list[Statement]:
-    """A row for each number of one of the paper's tables, and for each of `methods` that it has not.
+def _said(*, claim: str, methods: Sequence[str], value: str, paper: str | None = None, **told: Any) -> Statement:
+    for name in ("enough", "nothing", "bounds"):  # a threshold is told where it is applied
+        numbers = np.atleast_1d(told.get(name, ()))
+        claim = claim.replace(f"{{{name}}}", " to ".join(f"{number:g}" for number in numbers))
+    if "bounds" in told:
+        told |= {"kind": "stable", "bounds": tuple(told["bounds"])}
+    measure, within = VALUES[value]
+    return Statement(claim=claim, paper=paper, methods=tuple(methods), value=measure, within=within, **told)
 
-    ceiling: what Original is to fall behind
-    """
+
+def _levels(id_: str, data: str, tasks: int, table: dict[str, Published], methods: Iterable[str]) -> list[Statement]:
+    """A row for each number of one of the paper's tables, and for each of `methods` that it has not; none is judged."""
     rows = []
     for method in dict.fromkeys([*table, *methods]):
-        kind, nothing, better = ("original", ceiling, -1) if method == "original" else ("number", "original", 1)
-        for measure, name, sign in (("bacc", "bACC (%)", 1), ("bias", "model bias", -1)):
+        for measure, name, within in (("bacc", "bACC (%)", PERCENT), ("bias", "model bias", (0.0, float(tasks)))):
             printed = table[method][measure] if method in table else None
-            said = NOT_APPLICABLE if method in table and printed is None else printed
-            words, value = f"{label(method)}: {name} on {data}", attrgetter(measure)
-            row = Statement(f"{id_}.{method}.{measure}", words, said, (method,), value, kind, better * sign, nothing, 2)
-            rows.append(row)
+            paper = NOT_APPLICABLE if method in table and printed is None else printed
+            words, value, about = f"{label(method)}: {name} on {data}", attrgetter(measure), _about(method)
+            row = Statement(f"{id_}.{method}.{measure}", words, paper, (method,), value, "level", about=about)
+            rows.append(replace(row, within=within, decimals=2))
     return rows
+
+
+def _margins(id_: str, data: str, table: dict[str, Published], methods: Iterable[str]) -> list[Statement]:
+    """What a method gains: every one on Original, AEDA_robust also on each rival of the table and on AEDA_online, and
+    that on AEDA_pre. A rival that could not be applied has none."""
+    own = [m for m in dict.fromkeys([*table, *methods]) if m != "original" and _applies(table, m)]
+    pairs = [(method, "original") for method in own]
+    pairs += [("aeda_robust", method) for method in own if method in table and _about(method) != "AEDA"]
+    pairs += [("aeda_robust", "aeda_online"), ("aeda_online", "aeda_pre")]
+    rows = [row for one, other in pairs for row in _margin(id_, data, table, one, other)]
+    # that a rival is ahead in the paper's table is no claim of AEDA's
+    return [row for row in rows if row.methods[1] == "original" or row.paper * row.sign > row.nothing * row.sign]
+
+
+def _margin(id_: str, data: str, table: dict[str, Published], one: str, other: str) -> list[Statement]:
+    """How much higher the bACC of `one` is than that of `other`, and its bias as a share of the other's."""
+    id_ = f"{id_}.{one}" if other == "original" else f"{id_}.{one}.over.{other}"
+    gain = share = None
+    if one in table:
+        gain = round(table[one]["bacc"] - table[other]["bacc"], 2)
+        share = round(table[one]["bias"] / table[other]["bias"], 3)
+    of, about = (one, other), _about(one)
+    words = f"{label(one)}: bACC over {label(other)}'s on {data} (points)"
+    higher = Statement(f"{id_}.gain", words, gain, of, partial(more, attrgetter("bacc")), within=POINTS, about=about)
+    words = f"{label(one)}: bias as a share of {label(other)}'s on {data}"
+    lower = Statement(f"{id_}.bias_ratio", words, share, of, share_of_bias, nothing=1.0, within=POSITIVE, about=about)
+    return [higher, replace(lower, sign=-1)]
+
+
+def _applies(table: dict[str, Published], method: str) -> bool:
+    return method not in table or table[method]["bacc"] is not None
+
+
+def _about(method: str) -> About:
+    return "AEDA" if method.startswith("aeda") else "rivals and mechanism"
 
 
 def _table1() -> list[Statement]:
-    rows = _numbers("table1", "C-MNIST", TABLE1, cmnist.METHODS, ceiling="oracle")
-    for one, other in pairwise(("aeda_robust", "aeda_online", "aeda_pre", "original")):
-        words = f"{label(one)} has a higher bACC than {label(other)} (points)"
-        printed = round(TABLE1[one]["bacc"] - TABLE1[other]["bacc"], 2)
-        rows.append(Statement(f"table1.order.{one}", words, printed, (one, other), partial(more, attrgetter("bacc"))))
-    return [replace(row, data="cmnist") for row in rows]
+    levels = _levels("table1", "C-MNIST", len(CMNIST.target_names), TABLE1, cmnist.METHODS)
+    margins = _margins("table1", "C-MNIST", TABLE1, cmnist.METHODS)
+    return [replace(row, data="cmnist") for row in (*levels, *margins)]
 
 
 def _table2() -> list[Statement]:
-    rows = _numbers("table2", "CelebA", TABLE2, celeba.METHODS, ceiling="aeda_robust")
-    original = TABLE2["original"]
-    for method in ("aeda_robust", "aeda_robust_per_batch"):
-        own, two = TABLE2.get(method), (method, "original")
-        gain, share = own and round(own["bacc"] - original["bacc"], 2), own and round(own["bias"] / original["bias"], 2)
-        words = (f"{label(method)}: bACC over Original's (points)", f"{label(method)}: bias as a share of Original's")
-        rows += [
-            Statement(f"table2.{method}.gain", words[0], gain, two, partial(more, attrgetter("bacc")), "margin"),
-            Statement(f"table2.{method}.bias_ratio", words[1], share, two, faces.share_of_bias, "margin", -1, 1.0),
-        ]
-    return rows
+    levels = _levels("table2", "CelebA", 2 * len(ATTRIBUTES), TABLE2, celeba.METHODS)
+    return [*levels, *_margins("table2", "CelebA", TABLE2, celeba.METHODS)]
 
 
 def _fig3() -> list[Statement]:
     rows = []
     for id_, method in zip(("hard", "adv", "robust"), FIG3, strict=True):
-        # hard switch is there to be low: the lower, the more the labels alone decide
-        words, sign = f"{label(method)}: accuracy on unmodified images (%){{where}}", -1 if id_ == "hard" else 1
-        rows.append(
-            Statement(f"fig3.{id_}", words, FIG3[method], (method,), measures.accuracy, "margin", sign, nothing=50.0)
-        )
+        words = f"{label(method)}: accuracy on unmodified images (%), guessing is 50{{where}}"
+        row = Statement(f"fig3.{id_}", words, FIG3[method], (method,), measures.accuracy, nothing=50.0, within=PERCENT)
+        rows.append(row)
     for low, high in pairwise(FIG3):
         words = f"{label(high)} has a higher accuracy than {label(low)}{{where}} (points)"
-        printed = round(FIG3[high] - FIG3[low], 1)
-        rows.append(Statement(f"fig3.order.{high}", words, printed, (high, low), partial(more, measures.accuracy)))
+        printed, gain = round(FIG3[high] - FIG3[low], 1), partial(more, measures.accuracy)
+        rows.append(Statement(f"fig3.order.{high}", words, printed, (high, low), gain, within=POINTS))
     return rows
 
 
@@ -177,14 +221,13 @@ def _table3() -> list[Statement]:
         for digit, printed in TABLE3["few_shot"].items():
             words = f"AEDA_robust: {measure} of digit {digit} with four training images (%)"
             value = partial(few_shot.value, measure=measure, digit=digit)
-            rows.append(
-                Statement(f"{id_}.digit{digit}", words, printed, ("few_shot",), value, "margin", nothing="original")
-            )
+            id_of_digit = f"{id_}.digit{digit}"
+            rows.append(Statement(id_of_digit, words, printed, ("few_shot",), value, "level", within=PERCENT))
         words = f"AEDA_robust: mean {measure} of the digits 2, 4, 6 and 8 over Original's (points)"
         gain = partial(more, partial(few_shot.value, measure=measure, digit="four"))
         printed = round(few_shot.paper_gain(), 2)
-        rows.append(Statement(f"{id_}.gain", words, printed, ("few_shot", "original"), gain, "margin"))
-    return [replace(row, data="cmnist") for row in rows]
+        rows.append(Statement(f"{id_}.gain", words, printed, ("few_shot", "original"), gain, within=POINTS))
+    return [replace(row, data="cmnist", about="AEDA") for row in rows]
 
 
 def _also_of_digits(rows: Sequence[Statement], where: str) -> list[Statement]:

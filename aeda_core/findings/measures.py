@@ -11,13 +11,24 @@ import pandas as pd
 from scipy import stats
 
 from aeda_core import metrics
+from aeda_core.findings import statistics
 from aeda_core.findings.paper import PUBLISHED, Published, in_order
+from aeda_core.findings.statistics import PERCENT, POSITIVE, REAL, SHARE, Range
 from aeda_core.runs import RunRecord
 
 DASH = "–"
-DECIMALS = dict.fromkeys(("bias", "consistency", "r", "difference", "fooled"), 2)
+DECIMALS = dict.fromkeys(("bias", "consistency", "r", "difference", "fooled", "swing"), 2)
 DECIMALS |= dict.fromkeys(("bacc", "own", "other"), 1)
 """To how many decimals a quantity is shown: about as many as the spread over seeds leaves meaningful."""
+
+RANGES: dict[str, Range] = dict.fromkeys(("bacc", "own", "other", "accuracy", "precision", "f1"), PERCENT)
+RANGES |= dict.fromkeys(("consistency", "r", "swing", "fooled", "bias_head"), SHARE)
+RANGES |= dict.fromkeys(("difference", "loss"), POSITIVE)
+"""The least and the largest value of a quantity, as far as it is the same for all runs (see `range_of`)."""
+
+END = 4
+"""How many epochs the end of training is. Their number is even, for r(m) of aeda_robust may go up and down from one
+epoch to the next."""
 
 PROBES = {"r": "r(m)", "difference": "feature difference", "fooled": "share that fools h_b"}
 """What is measured of adversarial examples, once there are some."""
@@ -32,10 +43,11 @@ class Estimate:
     high: float
 
     @classmethod
-    def of(cls, values: Iterable[float]) -> Estimate:
-        """Of the `values` that are no NaN; all is NaN without any."""
-        values = np.asarray([v for v in values if not np.isnan(v)])
-        return cls(float(values.mean()), *metrics.interval(values)) if len(values) else cls(np.nan, np.nan, np.nan)
+    def of(cls, values: Iterable[float], within: Range = REAL, overlap: float = 0.0) -> Estimate:
+        """Of those of `values` that are no NaN; all is NaN without any. within, overlap: see `statistics.interval`"""
+        known = [v for v in values if not np.isnan(v)]
+        interval = statistics.interval(known, within, overlap)
+        return cls(float(np.mean(known)), *interval) if known else cls(np.nan, np.nan, np.nan)
 
     def text(self, decimals: int) -> str:
         """`92.0 [91.5, 92.5]`; the mean alone for a single run; a dash for none."""
@@ -65,13 +77,15 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     own, other:       of C-MNIST, accuracies in percent on each digit's own training background and on the other one
     consistency:      of classes, `metrics.consistency`
     refused:          why the method does not apply, else None; its numbers are then NaN
+    overlap:          `statistics.overlap`, by which intervals over folds are corrected
+    tasks:            target tasks, which the bias is at most; infinite where they are not known
     """
     return _in_order(pd.DataFrame([_row(record) for record in records]))
 
 
 def _row(record: RunRecord) -> dict[str, Any]:
     row = {"method": record.name, "seed": record.spec.seed, "refused": record.refused}
-    row |= {"seconds": record.provenance["seconds"]}
+    row |= {"seconds": record.provenance["seconds"], **_design(record)}
     row |= dict.fromkeys(("bacc", "bias", "own", "other", "consistency"), float("nan"))
     if record.confusion is not None:
         row |= {"bacc": record.bacc, "bias": record.bias}
@@ -91,10 +105,29 @@ def own_and_other(counts: np.ndarray) -> tuple[float, float]:
 
 
 def epochs(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """A row an epoch of a run: method, seed and the columns of `training.train`, NaN where a run has none of them."""
-    rows = [{"method": r.name, "seed": r.spec.seed, **row} for r in records for row in r.epochs]
-    columns = dict.fromkeys(["method", "seed", "epoch", *PROBES, *(name for row in rows for name in row)])
+    """A row an epoch of a run: the design as in `frame`, and the columns of `training.train`, NaN where it has
+    none."""
+    rows = [
+        {"method": r.name, "seed": r.spec.seed, **design, **row}
+        for r in records
+        for design in [_design(r)]
+        for row in r.epochs
+    ]
+    columns = dict.fromkeys(
+        ["method", "seed", "overlap", "tasks", "epoch", *PROBES, *(name for row in rows for name in row)]
+    )
     return _in_order(pd.DataFrame(rows, columns=list(columns)))
+
+
+def _design(record: RunRecord) -> dict[str, float]:
+    """What decides how an interval over runs such as this one is computed."""
+    tasks = np.inf if record.confusion is None else len(metrics.defined(record.counts))
+    return {"overlap": statistics.overlap([record]), "tasks": float(tasks)}
+
+
+def range_of(data: pd.DataFrame, column: str) -> Range:
+    """The least and the largest value that `column` of `frame` or of `epochs` can have."""
+    return (0.0, data["tasks"].min()) if column == "bias" else RANGES.get(column, REAL)
 
 
 def _in_order(data: pd.DataFrame) -> pd.DataFrame:
@@ -106,7 +139,9 @@ def _in_order(data: pd.DataFrame) -> pd.DataFrame:
 
 def estimates(data: pd.DataFrame, column: str) -> dict[str, Estimate]:
     """For each method in `data` its mean of `column` over the runs."""
-    return {str(method): Estimate.of(runs[column]) for method, runs in data.groupby("method", sort=False)}
+    within = range_of(data, column)
+    groups = data.groupby("method", sort=False)
+    return {str(method): Estimate.of(runs[column], within, runs["overlap"].mean()) for method, runs in groups}
 
 
 def published(records: Sequence[RunRecord]) -> dict[str, Published]:
@@ -117,6 +152,16 @@ def published(records: Sequence[RunRecord]) -> dict[str, Published]:
 def accuracy(record: RunRecord) -> float:
     """Percent of a run's test images that are classified rightly."""
     return 100 * float(np.einsum("btt->", record.counts) / record.counts.sum())
+
+
+def ending(run: RunRecord, measure: str) -> list[float]:
+    """`measure` after each of the last END epochs that has it."""
+    return [row[measure] for row in run.epochs[-END:] if measure in row]
+
+
+def end(run: RunRecord, measure: str) -> float:
+    """`measure` in the end: the mean of `ending`; NaN where there is none, as the attack was never to begin."""
+    return float(np.mean(ending(run, measure) or [np.nan]))
 
 
 def fig3(records: Sequence[RunRecord]) -> list[RunRecord]:

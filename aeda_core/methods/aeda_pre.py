@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from aeda_core.methods.aeda import AEDA
-from aeda_core.methods.source import SourceOptions, trained_source, training_attack
-from aeda_core.models import Classifier
+from aeda_core.methods.source import Source, SourceOptions, new_source, training_attack
 
 
 class AEDAPre(AEDA):
@@ -25,13 +23,11 @@ class AEDAPre(AEDA):
 
     options: Options
 
-    def epoch(self, number: int) -> Tensor:
-        if not self.has_examples:
-            self.renew(self.train_source(), torch.arange(len(self.data), device=self.learner.device))
-        return super().epoch(number)
-
-    def train_source(self) -> Classifier:
-        """The classifier that is attacked, trained on the same images."""
+    def to_prepare(self) -> Source:
+        """The classifier that is attacked, to be trained on the same images."""
         plan = replace(self.plan, epochs=self.options.source_epochs)
-        withstood = training_attack(self.attack.norm, self.options.source_radius)
-        return trained_source(self.model, self.data, plan, self.seed, withstood)
+        withstood = training_attack(self.options.norm, self.options.source_radius)
+        return new_source(self.model, self.data, plan, self.seed, withstood)
+
+    def use(self, prepared: Source) -> None:
+        self.renew(prepared.averaged, torch.arange(len(self.data), device=self.learner.device))

@@ -8,6 +8,8 @@ together with the bias value, as in C-MNIST, they may change both.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -16,6 +18,7 @@ from torch.nn import functional as F
 
 from aeda_core.methods.augmented import Augmented
 from aeda_core.methods.base import Method
+from aeda_core.methods.learner import finite
 from aeda_core.methods.needs import ImagesOfAtLeast, TwoDomains
 from aeda_core.models import in_chunks, pixels
 
@@ -53,20 +56,19 @@ class CycleGAN(Augmented):
 
     options: Options
 
-    def epoch(self, number: int) -> Tensor:
-        if not self.has_examples:
-            self.translate_all()
-        return super().epoch(number)
+    def to_prepare(self) -> Translation:
+        """The translation, to be learned."""
+        domains = [self.data.images[index] for index in self.of_value()]
+        return Translation(self.options, domains, self.model.precision, self.seed)
 
-    def translate_all(self) -> None:
-        """Learn the translation, and give every training image its example."""
-        of_value = [(self.data.bias == value).nonzero().flatten() for value in (0, 1)]
-        domains = [self.data.images[index] for index in of_value]
-        translation = Translation(self.options, domains, self.model.precision, self.seed)
-        translation.train()
-        for value, other in ((0, 1), (1, 0)):
-            self.examples[of_value[value]] = translation(domains[value], other)
+    def use(self, prepared: Translation) -> None:
+        for index, images, other in zip(self.of_value(), prepared.domains, (1, 0), strict=True):
+            self.examples[index] = prepared(images, other)
         self.has_examples = True
+
+    def of_value(self) -> list[Tensor]:
+        """The training images of bias value 0, and those of 1."""
+        return [(self.data.bias == value).nonzero().flatten() for value in (0, 1)]
 
 
 class Translation:
@@ -91,7 +93,19 @@ class Translation:
             )
             self.discriminators = nn.ModuleList(discriminator(size, 2 * width) for _ in domains)
             for networks in (self.generators, self.discriminators):
-                networks.apply(_draw_weights).to(self.device, memory_format=torch.channels_last)
+                networks.apply(_draw_weights).to(self.device).to(memory_format=torch.channels_last)
+        self.longest = max(map(len, domains))
+        steps = settings.gan_epochs * math.ceil(self.longest / settings.gan_batch_size)
+        self.optimisers = [
+            torch.optim.Adam(part.parameters(), lr=LEARNING_RATE, betas=BETAS)
+            for part in (self.generators, self.discriminators)
+        ]
+        self.schedules = [
+            torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1, 2 - 2 * step / steps))
+            for optimiser in self.optimisers
+        ]
+        self.pools = [_Pool(self.generator) for _ in domains]
+        self.done = 0
 
     def __call__(self, images: Tensor, value: int) -> Tensor:
         """uint8 images (N, 3, H, W) translated to bias value `value`, uint8."""
@@ -102,28 +116,44 @@ class Translation:
 
         return in_chunks(paint, images)
 
-    def train(self) -> None:
-        """The generators and the discriminators in turns, a step each."""
-        epochs, batch_size = self.settings.gan_epochs, self.settings.gan_batch_size
-        longest = max(map(len, self.domains))
-        steps = epochs * math.ceil(longest / batch_size)
-        networks = (self.generators, self.discriminators)
-        optimisers = [torch.optim.Adam(part.parameters(), lr=LEARNING_RATE, betas=BETAS) for part in networks]
-        schedules = [
-            torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1, 2 - 2 * step / steps))
-            for optimiser in optimisers
-        ]
-        pools = [_Pool(self.generator) for _ in self.domains]
-        for _ in range(epochs):
-            orders = [self._order(len(images), longest).split(batch_size) for images in self.domains]
+    def epochs(self) -> Iterator[None]:
+        """Train the epochs that are left: the generators and the discriminators in turns, a step each."""
+        while self.done < self.settings.gan_epochs:
+            size = self.settings.gan_batch_size
+            orders = [self._order(len(images), self.longest).split(size) for images in self.domains]
             for batch in zip(*orders, strict=True):
                 real = [pixels(images[index]) * 2 - 1 for images, index in zip(self.domains, batch, strict=True)]
                 self.discriminators.requires_grad_(False)
                 loss, painted = self.generator_loss(real)
-                _step(optimisers[0], schedules[0], loss)
+                _step(self.optimisers[0], self.schedules[0], loss)
                 self.discriminators.requires_grad_(True)
-                shown = [pool.exchange(images.detach()) for pool, images in zip(pools, painted, strict=True)]
-                _step(optimisers[1], schedules[1], self.discriminator_loss(real, shown))
+                shown = [pool.exchange(images.detach()) for pool, images in zip(self.pools, painted, strict=True)]
+                _step(self.optimisers[1], self.schedules[1], self.discriminator_loss(real, shown))
+            self.done += 1
+            finite(loss, f"the CycleGAN in epoch {self.done}")
+            yield
+
+    def _parts(self) -> tuple[Any, ...]:
+        return self.generators, self.discriminators, *self.optimisers, *self.schedules
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the epochs that are left depend on."""
+        return {
+            "parts": [part.state_dict() for part in self._parts()],
+            "pools": [pool.kept for pool in self.pools],
+            "generator": self.generator.get_state(),
+            "done": self.done,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
+        for part, kept in zip(self._parts(), state["parts"], strict=True):
+            part.load_state_dict(kept)
+        for pool, shown in zip(self.pools, state["pools"], strict=True):
+            pool.kept = None if shown is None else shown.to(self.device)
+        self.generator.set_state(state["generator"])
+        self.done = state["done"]
+
 
     def generator_loss(self, real: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Least-squares adversarial loss, cycle consistency and identity for images in [-1, 1] of bias values 0 and 1;
@@ -153,7 +183,8 @@ class Translation:
 
     def _run(self, network: nn.Module, images: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            return network(images).float()
+            answers: Tensor = network(images).float()
+        return answers
 
     def _order(self, n: int, length: int) -> Tensor:
         """0..n-1 in random order, again and again until there are `length`."""
@@ -242,4 +273,5 @@ def _draw_weights(module: nn.Module) -> None:
     """From N(0, 0.02), as Zhu et al. do."""
     if isinstance(module, nn.Conv2d):
         nn.init.normal_(module.weight, std=0.02)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

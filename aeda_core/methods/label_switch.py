@@ -6,6 +6,7 @@ Its data have one task of two classes, which is trained, attacked and switched; 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
@@ -14,7 +15,7 @@ from aeda_core.methods.aeda import BiasAttackOptions
 from aeda_core.methods.base import Method
 from aeda_core.methods.learner import Plan
 from aeda_core.methods.needs import TwoClasses
-from aeda_core.methods.source import SourceOptions, trained_source, training_attack
+from aeda_core.methods.source import Source, SourceOptions, new_source, training_attack
 from aeda_core.models import Classifier, target_loss
 
 
@@ -45,27 +46,26 @@ class AdversarialSwitch(HardSwitch):
         super().__init__(model, data, plan, seed, **options)
         self.examples: Tensor | None = None
 
-    def epoch(self, number: int) -> Tensor:
-        if self.examples is None:
-            self.examples = self.attacked_images()
-        return super().epoch(number)
-
-    def attacked_images(self) -> Tensor:
-        """An adversarial example of every image, uint8, against a source that is trained for it."""
-        attack = self.options.attack()
+    def to_prepare(self) -> Source:
+        """The classifier that is attacked, to be trained on the same images."""
         # the task that is trained here is the one whose head a Source is attacked by
         both = replace(self.data, bias=self.data.targets, bias_names=self.data.target_names)
         plan = replace(self.plan, epochs=self.options.source_epochs)
-        withstood = training_attack(attack.norm, self.options.source_radius)
-        source = trained_source(self.model, both, plan, self.seed, withstood)
-        return attack.on_uint8(source, both.images, both.other_bias(), both.targets)
+        withstood = training_attack(self.options.norm, self.options.source_radius)
+        return new_source(self.model, both, plan, self.seed, withstood)
+
+    def use(self, prepared: Source) -> None:
+        both, attack = prepared.data, self.options.attack()
+        self.examples = attack.on_uint8(prepared.averaged, both.images, both.other_bias(), both.targets)
 
     def images(self, index: Tensor) -> Tensor:
-        return self.mirror(self.examples[index], index)
+        images = self.data.images if self.examples is None else self.examples
+        return self.mirror(images[index], index)
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"examples": self.examples}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self.examples = state["examples"].to(self.data.images.device)
+        examples = state["examples"]
+        self.examples = None if examples is None else examples.to(self.data.images.device)

@@ -5,10 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from aeda_core.errors import Problem, require_number
+
+
+class Diverged(Problem):
+    """A loss is infinite or no number, and what was trained with it is worth nothing."""
+
+
+def finite(loss: Tensor, what: str) -> float:
+    """The `loss` of an epoch of `what`. Raises Diverged where it is infinite or no number."""
+    value = loss.detach().item()
+    if not math.isfinite(value):
+        raise Diverged(
+            f"the loss of {what} is {value}; nothing of this epoch is kept, and a lower learning rate may help."
+        )
+    return value
 
 
 @dataclass(frozen=True)
@@ -36,14 +53,13 @@ class Plan:
     averaging: float = 0.99
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1:
-            raise ValueError(f"epochs={self.epochs}, batch_size={self.batch_size}: both are at least 1.")
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate is {self.learning_rate}; it is more than 0.")
-        if not 0 <= self.task_balance <= 1:
-            raise ValueError(f"task_balance is {self.task_balance}; it lies in [0, 1].")
-        if not 0 <= self.averaging < 1 or not 0 <= self.warmup < 1:
-            raise ValueError(f"averaging={self.averaging}, warmup={self.warmup}: both lie in [0, 1).")
+        for name in ("epochs", "batch_size"):
+            require_number(name, getattr(self, name), "it is a whole number of at least 1", least=1, whole=True)
+        require_number("learning_rate", self.learning_rate, "it is finite and more than 0", above=0)
+        require_number("weight_decay", self.weight_decay, "it is finite and 0 or more", least=0)
+        require_number("task_balance", self.task_balance, "it lies in [0, 1]", least=0, most=1)
+        for name in ("averaging", "warmup"):
+            require_number(name, getattr(self, name), "it lies in [0, 1), 1 left out", least=0, below=1)
 
 
 class Learner:
@@ -78,6 +94,10 @@ class Learner:
         """A permutation of 0..n-1 on the model's device."""
         return torch.randperm(n, generator=self.generator).to(self.device)
 
+    def drawn(self, weights: Tensor, n: int) -> Tensor:
+        """`n` indices on the model's device, each drawn, with replacement, in proportion to `weights`."""
+        return torch.multinomial(weights.float().cpu(), n, replacement=True, generator=self.generator).to(self.device)
+
     def batches(self, index: Tensor) -> Iterator[Tensor]:
         """`index`, a batch at a time."""
         yield from index.split(self.plan.batch_size)
@@ -92,7 +112,7 @@ class Learner:
         self.steps += 1
         return loss.detach()
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return {
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -101,7 +121,7 @@ class Learner:
             "steps": self.steps,
         }
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         self.averaged.load_state_dict(state["averaged"])

@@ -89,3 +89,29 @@ class TwoClasses:
                 f"{len(data.target_names)} targets ({', '.join(data.target_names)}); use data with one target of two "
                 "classes."
             )
+
+
+@dataclass(frozen=True)
+class OneClassAnImage:
+    """The target is one class of an image, and not several attributes."""
+
+    def check(self, method: str, data: BiasedImages) -> None:
+        if data.targets.ndim != 1:
+            raise Problem(
+                f"{method} pairs images that have the same target label, and here an image has "
+                f"{len(data.target_names)} ({', '.join(data.target_names)}); use data with one class an image."
+            )
+
+
+@dataclass(frozen=True)
+class AnotherOfTheTask:
+    """Every target task that occurs does so with at least two bias values; without that EmptyGroup is raised."""
+
+    def check(self, method: str, data: BiasedImages) -> None:
+        kinds = (data.group_sizes() > 0).sum(1)
+        if alone := [name for name, n in zip(data.task_names, kinds.tolist(), strict=True) if n == 1]:
+            raise EmptyGroup(
+                f"{method} pairs images of one target label and different bias values, and all images of "
+                f"{len(alone)} of the {len(kinds)} target tasks have the same one, those of '{alone[0]}' the first; "
+                "use a method that makes new images, such as aeda_robust, or data in which every group occurs."
+            )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from aeda_core.attack import Attack
+from aeda_core.attack import Attack, Norm
 from aeda_core.datasets.base import BiasedImages, other_values
 from aeda_core.methods.base import Method
-from aeda_core.methods.learner import Plan
+from aeda_core.methods.learner import Plan, finite
 from aeda_core.models import Classifier, bias_loss, pixels, reinitialised
 
 
@@ -41,6 +42,25 @@ class Source(Method):
 
     options: Options
 
+    def __init__(self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, **options: object) -> None:
+        super().__init__(model, data, plan, seed, **options)
+        self.done = 0
+
+    def epochs(self) -> Iterator[None]:
+        """Train the epochs that are left, one at a time."""
+        while self.done < self.plan.epochs:
+            self.done += 1
+            finite(self.epoch(self.done), f"the source in epoch {self.done}")
+            yield
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"model": self.model.state_dict(), "done": self.done}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.model.load_state_dict(state["model"])
+        self.done = state["done"]
+
     def parameters(self) -> Iterable[nn.Parameter]:
         return self.model.parameters()
 
@@ -55,16 +75,33 @@ class Source(Method):
         return self.target_loss(target_logits, batch) + bias_loss(bias_logits, self.data.bias[batch])
 
 
-def training_attack(norm: str, radius: float) -> Attack | None:
+def training_attack(norm: Norm, radius: float) -> Attack | None:
     """The attack that a source is trained to withstand so as to be robust within `radius`; None where that is 0."""
     return Attack(norm=norm, epsilon=radius, step_size=radius / 2, steps=3, lambda_=1.0) if radius else None
+
+
+def new_source(
+    model: Classifier, data: BiasedImages, plan: Plan, seed: int, adversarial_training: Attack | None = None
+) -> Source:
+    """A Source about to be trained, with the network of `model`, not its weights."""
+    return Source(reinitialised(model, seed), data, plan, seed, adversarial_training=adversarial_training)
 
 
 def trained_source(
     model: Classifier, data: BiasedImages, plan: Plan, seed: int, adversarial_training: Attack | None = None
 ) -> Classifier:
-    """A trained Source with the network of `model`, not its weights."""
-    source = Source(reinitialised(model, seed), data, plan, seed, adversarial_training=adversarial_training)
+    """A classifier trained as `new_source`."""
+    source = new_source(model, data, plan, seed, adversarial_training)
+    for _ in source.epochs():
+        pass
+    return source.averaged
+
+
+def trained(
+    kind: type[Method], model: Classifier, data: BiasedImages, plan: Plan, seed: int, **options: object
+) -> Method:
+    """The method `kind` at the end of `plan`, on the network of `model` with weights of its own."""
+    method = kind(reinitialised(model, seed), data, plan, seed, **options)
     for number in range(1, plan.epochs + 1):
-        source.epoch(number)
-    return source.learner.averaged.module
+        method.epoch(number)
+    return method

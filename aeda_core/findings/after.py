@@ -1,0 +1,113 @@
+"""What chapter 12 asks of its records: from how few conflicting images a method gains, and at what cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from aeda_core import metrics
+from aeda_core.experiments.what_came_after import TUNING
+from aeda_core.findings.measures import Estimate
+from aeda_core.runs import RunRecord, RunSpec
+
+ByShare = dict[float, dict[str, list[RunRecord]]]
+"""Runs by share of conflicting images and by method, both in the order of the records."""
+
+
+def share(spec: RunSpec) -> float:
+    """The share of training images that go against the bias."""
+    return float(round(1 - spec.data["correlation"], 6))
+
+
+def by_share(records: Iterable[RunRecord]) -> ByShare:
+    """The runs that were not refused; a method that was refused at a share has an empty list there."""
+    found: ByShare = {}
+    for record in records:
+        own = found.setdefault(share(record.spec), {}).setdefault(record.spec.method, [])
+        if not record.refused:
+            own.append(record)
+    return found
+
+
+def gain(runs: Sequence[RunRecord], base: Sequence[RunRecord], measure: str) -> Estimate:
+    """How much higher `measure` is in `runs` than in those of `base` with the same seeds."""
+    more, less = ({run.spec.seed: getattr(run, measure) for run in own} for own in (runs, base))
+    return Estimate.of(metrics.paired(more, less).values())
+
+
+def gains(runs: Sequence[RunRecord], base: Sequence[RunRecord]) -> bool:
+    """Whether `runs` have a higher bACC and a lower bias than `base`, each by more than the 95 % interval."""
+    bacc, bias = (gain(runs, base, measure) for measure in ("bacc", "bias"))
+    return bool(np.isfinite(bacc.low) and bacc.low > 0 and bias.high < 0)
+
+
+def begins(runs: ByShare, method: str) -> float | None:
+    """The least share of conflicting images from which on `method` gains over Original at that share and at all larger
+    ones; None where it does not at the largest."""
+    first = None
+    for at in sorted(runs, reverse=True):
+        if not gains(runs[at].get(method, []), runs[at]["original"]):
+            break
+        first = at
+    return first
+
+
+def cost(runs: Mapping[str, Sequence[RunRecord]], method: str) -> Estimate:
+    """CPU seconds of a run of `method` over those of Original with the same seed."""
+    base = {run.spec.seed: run.provenance["cpu_seconds"] for run in runs["original"]}
+    return Estimate.of(
+        run.provenance["cpu_seconds"] / max(base[run.spec.seed], 0.1) for run in runs[method] if run.spec.seed in base
+    )
+
+
+def front(runs: Mapping[str, Sequence[RunRecord]]) -> list[str]:
+    """The methods that no other beats in accuracy, fairness and cost at once, by their means."""
+    points = {
+        method: (-Estimate.of(r.bacc for r in own).mean, Estimate.of(r.bias for r in own).mean, cost(runs, method).mean)
+        for method, own in runs.items()
+        if own
+    }
+    return [
+        method
+        for method, point in points.items()
+        if not any(other != point and all(map(float.__le__, other, point)) for other in points.values())
+    ]
+
+
+# --- which setting ----------------------------------------------------------------------------------------------------
+
+
+def plain_accuracy(record: RunRecord) -> float:
+    """Percent of held-out images that would be right if they were distributed as the training images are: what somebody
+    can measure who does not know the bias labels."""
+    groups = np.asarray(record.groups, dtype=float)
+    return 100 * float((groups / groups.sum() * metrics.group_accuracy(record.counts)).sum())
+
+
+CRITERIA: dict[str, Callable[[RunRecord], float]] = {
+    "group labels known": lambda record: record.bacc,
+    "not known": plain_accuracy,
+}
+"""By what is known of held-out images, what the best setting has the highest of."""
+
+
+def chosen(tried: Iterable[RunRecord], criterion: str) -> dict[str, RunRecord]:
+    """By method, the run on held-out images whose setting this criterion chooses; of equals the first that was tried.
+
+    A method all of whose runs were refused is left out.
+    """
+    best: dict[str, RunRecord] = {}
+    for record in tried:
+        if record.refused:
+            continue
+        now = best.setdefault(record.spec.method, record)
+        if CRITERIA[criterion](record) > CRITERIA[criterion](now):
+            best[record.spec.method] = record
+    return best
+
+
+def setting(record: RunRecord) -> dict[str, object]:
+    """The one of TUNING that a run has: the longest that its options hold."""
+    held = [s for s in TUNING[record.spec.method] if s.items() <= record.spec.options.items()]
+    return max(held, key=len)
