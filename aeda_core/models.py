@@ -13,11 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aeda_core.datasets.base import DATA, DataError, file_sha256
-<<<<<<< HEAD
-from aeda_core.networks import efficientnet, imagenet, small
-=======
 from aeda_core.errors import Problem, require_number
->>>>>>> main
+from aeda_core.networks import efficientnet, imagenet, small
 
 PRECISIONS = ("bf16", "fp32")
 
@@ -67,27 +64,10 @@ class Classifier(nn.Module):
         return features
 
 
-<<<<<<< HEAD
-def small_cnn(n_targets: int = 10, width: int = 32, n_features: int = 128, **classifier: object) -> Classifier:
-    """The classifier for C-MNIST, on the extractor of networks/small.py."""
-    return Classifier(small.extractor(width, n_features), n_features, n_targets, **classifier)
-=======
 def small_cnn(n_targets: int = 10, width: int = 32, n_features: int = 128, **classifier: Any) -> Classifier:
-    """The classifier for C-MNIST: three 3×3 convolutions (width, 2·width, 2·width) and one dense layer
-    (assumption: cmnist-network).
-
-    No batch normalisation: it would mix the statistics of originals and adversarial examples. ReLU comes behind each
-    maximum, which is the same function with a quarter of the work.
-    """
+    """The classifier for C-MNIST, on the extractor of networks/small.py."""
     require_number("width", width, "a convolution has a whole number of channels, at least 1", least=1, whole=True)
-    extractor = nn.Sequential(
-        nn.Conv2d(3, width, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
-        nn.Conv2d(width, 2 * width, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
-        nn.Conv2d(2 * width, 2 * width, 3, padding=1), nn.AdaptiveMaxPool2d(3), nn.ReLU(),
-        nn.Flatten(), nn.Linear(2 * width * 9, n_features), nn.ReLU(),
-    )  # fmt: skip
-    return Classifier(extractor, n_features, n_targets, **classifier)
->>>>>>> main
+    return Classifier(small.extractor(width, n_features), n_features, n_targets, **classifier)
 
 
 VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512)

@@ -32,18 +32,12 @@ from aeda_core.datasets.base import IN_CHECKOUT, PROJECT
 
 DECIDING = (
     "datasets",
-<<<<<<< HEAD
     "networks",
-=======
->>>>>>> main
     "models.py",
     "attack.py",
     "methods",
     "metrics.py",
-<<<<<<< HEAD
-=======
     "checkpoints.py",
->>>>>>> main
     "training.py",
     "probes.py",
     "runs.py",

@@ -34,35 +34,8 @@ def train(
 ) -> tuple[Classifier, list[Row]]:
     """Train `method` to the end of its plan, resuming from `checkpoint` if it is there.
 
-<<<<<<< HEAD
     validation:  held-out training images; the rows are about them, never about the test set. None: rows hold no bacc
                  and no bias
-    checkpoint:  written after every epoch, whole or not at all
-    after_epoch: called when an epoch is done and saved
-    Raises OtherCode if a module that decides results has changed since the checkpoint was written.
-    Returns the classifier with averaged weights, and for each epoch a row with loss, bacc in percent, bias, and where
-    there are examples those of `probes.probe`.
-    """
-    rows: list[Row] = []
-    if checkpoint is not None and checkpoint.exists():
-        rows = _restore(method, checkpoint)
-        for _ in rows:
-            after_epoch()
-    averaged = method.learner.averaged
-    for number in range(len(rows) + 1, method.learner.plan.epochs + 1):
-        loss = float(method.epoch(number))
-        row: Row = {"epoch": number, "loss": loss}
-        if validation is not None:
-            counts = metrics.confusion(averaged.module, validation)
-            known = metrics.defined(counts)
-            row |= {"bacc": metrics.bacc(counts, known), "bias": metrics.model_bias(counts, known)}
-        some = torch.arange(min(PROBED, len(method.data)), device=method.learner.device)
-        if (examples := method.latest_examples(some)) is not None:
-            originals = method.data[some]
-            row |= probe(method.model, originals.images, examples, originals.bias, method.attacked[some])
-        rows.append({name: round(value, 6) for name, value in row.items()})
-=======
-    validation:  held-out training images; the rows are about them, never about the test set
     checkpoint:  written after every epoch, also of what the method trains before its own, whole or not at all. One
                  that is damaged is set aside, and training begins anew
     after_epoch: called with the number of the plan's epochs that are done, whenever the state has been saved
@@ -74,7 +47,6 @@ def train(
     rows = [] if checkpoint is None else _restore(method, checkpoint)
 
     def keep() -> None:
->>>>>>> main
         if checkpoint is not None:
             _save(method, rows, checkpoint)
         after_epoch(len(rows))
@@ -88,11 +60,13 @@ def train(
     return method.averaged, rows
 
 
-def _looked_at(method: Method, validation: BiasedImages) -> Row:
+def _looked_at(method: Method, validation: BiasedImages | None) -> Row:
     """What a row says besides the loss."""
-    counts = metrics.confusion(method.averaged, validation)
-    known = metrics.defined(counts)
-    row = {"bacc": metrics.bacc(counts, known), "bias": metrics.model_bias(counts, known)}
+    row: Row = {}
+    if validation is not None:
+        counts = metrics.confusion(method.averaged, validation)
+        known = metrics.defined(counts)
+        row |= {"bacc": metrics.bacc(counts, known), "bias": metrics.model_bias(counts, known)}
     some = torch.arange(min(PROBED, len(method.data)), device=method.learner.device)
     if (examples := method.latest_examples(some)) is not None:
         originals = method.data[some]
