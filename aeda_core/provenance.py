@@ -28,7 +28,17 @@ from threadpoolctl import threadpool_info
 
 from aeda_core.datasets.base import IN_CHECKOUT, PROJECT
 
-DECIDING = ("datasets", "models.py", "attack.py", "methods", "metrics.py", "training.py", "probes.py", "runs.py")
+DECIDING = (
+    "datasets",
+    "networks",
+    "models.py",
+    "attack.py",
+    "methods",
+    "metrics.py",
+    "training.py",
+    "probes.py",
+    "runs.py",
+)
 """The modules of aeda_core/ that decide a result."""
 
 

@@ -27,13 +27,14 @@ class OtherCode(Problem):
 
 def train(
     method: Method,
-    validation: BiasedImages,
+    validation: BiasedImages | None,
     checkpoint: Path | None = None,
     after_epoch: Callable[[], None] = lambda: None,
 ) -> tuple[Classifier, list[Row]]:
     """Train `method` to the end of its plan, resuming from `checkpoint` if it is there.
 
-    validation:  held-out training images; the rows are about them, never about the test set
+    validation:  held-out training images; the rows are about them, never about the test set. None: rows hold no bacc
+                 and no bias
     checkpoint:  written after every epoch, whole or not at all
     after_epoch: called when an epoch is done and saved
     Raises OtherCode if a module that decides results has changed since the checkpoint was written.
@@ -48,14 +49,11 @@ def train(
     averaged = method.learner.averaged
     for number in range(len(rows) + 1, method.learner.plan.epochs + 1):
         loss = float(method.epoch(number))
-        counts = metrics.confusion(averaged.module, validation)
-        known = metrics.defined(counts)
-        row = {
-            "epoch": number,
-            "loss": loss,
-            "bacc": metrics.bacc(counts, known),
-            "bias": metrics.model_bias(counts, known),
-        }
+        row: Row = {"epoch": number, "loss": loss}
+        if validation is not None:
+            counts = metrics.confusion(averaged.module, validation)
+            known = metrics.defined(counts)
+            row |= {"bacc": metrics.bacc(counts, known), "bias": metrics.model_bias(counts, known)}
         some = torch.arange(min(PROBED, len(method.data)), device=method.learner.device)
         if (examples := method.latest_examples(some)) is not None:
             originals = method.data[some]
