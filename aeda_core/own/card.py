@@ -18,7 +18,7 @@ from aeda_core.own.saved import About
 if TYPE_CHECKING:
     from aeda_core.own.mitigate import Mitigated
 
-START = """```python
+START = '''```python
 import json
 
 import torch
@@ -39,4 +39,4 @@ def probabilities(images):  # float32 (N, 3, {size}, {size}), RGB in [0, 1]
     return model["target_head"](model["extractor"](images * 2 - 1)).{activation}
 ```
 
-It takes torch and safetensors. `model.onnx` gives the same with onnxruntime alone, and `aeda predict` with aeda-core."""
+It takes torch and safetensors. `model.onnx` gives the same with onnxruntime alone, and `aeda predict` with aeda-core.'''

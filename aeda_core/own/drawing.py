@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
+from aeda_core.own.measured import Estimate
 from aeda_core.own.report import element
 
 WIDTH, LINE = 420, 16
@@ -21,19 +21,10 @@ COLOURS = 6
 SHAPES = ("circle", "square", "diamond", "triangle")
 
 
-@dataclass(frozen=True)
-class Dot:
-    """A value with its interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-def dots(rows: Sequence[tuple[str, Sequence[Dot | None]]], series: Sequence[str], unit: str) -> Element:
+def dots(rows: Sequence[tuple[str, Sequence[Estimate | None]]], series: Sequence[str], unit: str) -> Element:
     """A dot with an interval for each row and series, on a scale from 0 to 100.
 
-    rows: a name, and of each series a dot or None
+    rows: a name, and of each series a value with its interval, or None
     """
     left, right, height = 118, WIDTH - 12, max(LINE, 9 * len(series) + 4)
     top = _legend_height(series)
@@ -49,7 +40,7 @@ def dots(rows: Sequence[tuple[str, Sequence[Dot | None]]], series: Sequence[str]
         for number, dot in enumerate(values):
             if dot is not None:
                 y = middle + 9 * (number - (len(series) - 1) / 2)
-                words = f"{name}, {series[number]}: {dot.value:.1f} [{dot.low:.1f}, {dot.high:.1f}]"
+                words = f"{name}, {series[number]}: {dot.text(1)}"
                 line = element("line", class_="interval", **_numbers(x1=at(dot.low), x2=at(dot.high), y1=y, y2=y))
                 drawn.append(_group(number, line, _mark(number, at(dot.value), y), title=words))
     return _svg(drawn, bottom + 36)

@@ -33,20 +33,36 @@ FEWEST = 5
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """A value and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def text(self, decimals: int) -> str:
+        """`92.0 [91.5, 92.5]`."""
+        return "{} [{}, {}]".format(*(f"{each:.{decimals}f}" for each in (self.value, self.low, self.high)))
+
+    @property
+    def percent(self) -> Estimate:
+        """A share as percent."""
+        return Estimate(100 * self.value, 100 * self.low, 100 * self.high)
+
+
+@dataclass(frozen=True)
 class Group:
     """The images of a target task with a bias value.
 
     persons:  identities among them
     accuracy: share that is predicted right, in [0, 1]; None without an image
-    interval: of the accuracy, 95 %
     """
 
     target: str
     bias: str
     images: int
     persons: int
-    accuracy: float | None
-    interval: Interval | None
+    accuracy: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -54,8 +70,7 @@ class Gap:
     """Eq. (1) for one target task.
 
     most, least: the bias values with the highest and the lowest accuracy
-    gap:         between these two, in [0, 1]
-    interval:    95 %; as a gap is never negative, 0 is never in it
+    gap:         between these two, in [0, 1]; as it is never negative, its interval does not hold 0
     floor:       the gap to be expected if right and wrong answers were dealt out at random
     p:           how often such a deal gives a gap at least as large
     clear:       whether the gap is more than chance, all tasks considered (RATE)
@@ -65,8 +80,7 @@ class Gap:
     target: str
     most: str
     least: str
-    gap: float
-    interval: Interval
+    gap: Estimate
     floor: float
     p: float
     clear: bool
@@ -89,12 +103,25 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Overall:
+    """All target tasks together, of those that have an image of every bias value.
+
+    bacc:  balanced average accuracy in percent
+    bias:  model bias, Eq. (1) summed over the tasks
+    floor: the bias to be expected of a fair classifier with as many right answers
+    """
+
+    bacc: Estimate
+    bias: Estimate
+    floor: float
+
+
+@dataclass(frozen=True)
 class Measured:
     """What predictions come to.
 
-    bacc, bias:  over the target tasks that have an image of every bias value; None if no task has
-    floor:       the bias that a fair model would show on these images
-    undefined:   the target tasks that are left out
+    overall:     None if no target task has an image of every bias value
+    undefined:   the target tasks that have not
     correlation: Spearman's, of share and gap over `pairs`; None where nothing can be said (FEWEST)
     """
 
@@ -102,11 +129,7 @@ class Measured:
     gaps: tuple[Gap, ...]
     pairs: tuple[Pair, ...]
     undefined: tuple[str, ...]
-    bacc: float | None
-    bacc_interval: Interval | None
-    bias: float | None
-    bias_interval: Interval | None
-    floor: float | None
+    overall: Overall | None
     correlation: float | None
 
 
@@ -119,19 +142,24 @@ def measure(data: BiasedImages, predicted: Tensor, seed: int = 0) -> Measured:
     known = metrics.defined(counts)
     gaps = tuple(_gaps(data, predicted, counts, seed)) if known.any() else ()
     pairs = tuple(_pairs(data, counts))
-    whole = metrics.bootstrap(data, predicted, REPLICATES, seed) if gaps else {}
     correlation = metrics.spearman([pair.share for pair in pairs], [pair.gap for pair in pairs])
     return Measured(
         groups=tuple(_groups(data, predicted)),
         gaps=gaps,
         pairs=pairs,
         undefined=tuple(np.array(data.task_names)[~known].tolist()),
-        bacc=metrics.bacc(counts, known) if gaps else None,
-        bacc_interval=interval(whole["bacc"]) if gaps else None,
-        bias=metrics.model_bias(counts, known) if gaps else None,
-        bias_interval=interval(whole["bias"]) if gaps else None,
-        floor=sum(gap.floor for gap in gaps) if gaps else None,
+        overall=_overall(data, predicted, counts, gaps, seed) if gaps else None,
         correlation=None if len(pairs) < FEWEST or np.isnan(correlation) else correlation,
+    )
+
+
+def _overall(data: BiasedImages, predicted: Tensor, counts: Integers, gaps: tuple[Gap, ...], seed: int) -> Overall:
+    known = metrics.defined(counts)
+    others = metrics.bootstrap(data, predicted, REPLICATES, seed)
+    return Overall(
+        bacc=Estimate(metrics.bacc(counts, known), *interval(others["bacc"])),
+        bias=Estimate(metrics.model_bias(counts, known), *interval(others["bias"])),
+        floor=sum(gap.floor for gap in gaps),
     )
 
 
@@ -149,10 +177,10 @@ def _groups(data: BiasedImages, predicted: Tensor) -> Iterator[Group]:
     for (t, target), (b, value) in itertools.product(enumerate(data.task_names), enumerate(data.bias_names)):
         rows, columns = np.nonzero((tasks == t) & (bias == b)[:, None])
         if not len(rows):
-            yield Group(target, value, 0, 0, None, None)
+            yield Group(target, value, 0, 0, None)
             continue
         accuracy, persons = float(right[rows, columns].mean()), len(np.unique(identities[rows]))
-        yield Group(target, value, len(rows), persons, accuracy, wilson(accuracy, persons))
+        yield Group(target, value, len(rows), persons, Estimate(accuracy, *wilson(accuracy, persons)))
 
 
 def _gaps(data: BiasedImages, predicted: Tensor, counts: Integers, seed: int) -> Iterator[Gap]:
@@ -175,8 +203,7 @@ def _gaps(data: BiasedImages, predicted: Tensor, counts: Integers, seed: int) ->
             target=data.task_names[t],
             most=data.bias_names[most],
             least=data.bias_names[least],
-            gap=float(size[place]),
-            interval=interval(np.ptp(others[:, place], axis=1)),
+            gap=Estimate(float(size[place]), *interval(np.ptp(others[:, place], axis=1))),
             floor=float(dealt[place].mean()),
             p=float(chance[place]),
             clear=bool(clear[place]),
