@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from torch import Tensor
 
 from aeda_core import metrics
@@ -165,7 +165,7 @@ def _overall(data: BiasedImages, predicted: Tensor, counts: Integers, gaps: tupl
 
 def wilson(accuracy: float, n: int) -> Interval:
     """Wilson's 95 % interval for a share of `n` trials [Wilson 1927]; never empty, not even at 0 or 1."""
-    z = float(stats.norm.ppf(0.975))
+    z = NormalDist().inv_cdf(0.975)
     middle, scale = accuracy + z**2 / (2 * n), 1 + z**2 / n
     half = z * (accuracy * (1 - accuracy) / n + z**2 / (4 * n**2)) ** 0.5
     return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
@@ -185,6 +185,8 @@ def _groups(data: BiasedImages, predicted: Tensor) -> Iterator[Group]:
 
 def _gaps(data: BiasedImages, predicted: Tensor, counts: Integers, seed: int) -> Iterator[Gap]:
     """Every task that is defined."""
+    from scipy import stats  # takes a second
+
     tasks, right, bias, identities = _arrays(data, predicted)
     known = np.flatnonzero(metrics.defined(counts))
     accuracy, sizes = metrics.group_accuracy(counts, known), data.group_sizes().cpu().numpy()
