@@ -120,11 +120,13 @@ def _dots(data: BiasedImages, measured: Measured) -> Figure:
 
 
 def _accuracies(measured: Measured) -> Table:
+    repeated = any(group.persons < group.images for group in measured.groups)  # otherwise their number says nothing new
     rows = []
     for group in measured.groups:
-        shown = group.accuracy.percent.text(1) if group.accuracy else "no image"
-        rows.append([group.target, group.bias, f"{group.images:,}", f"{group.persons:,}", shown])
-    head = ["Target", "Bias value", "Images", "Identities", "Accuracy (%)"]
+        persons = [f"{group.persons:,}"] if repeated else []
+        accuracy = group.accuracy.percent.text(1) if group.accuracy else "no image"
+        rows.append([group.target, group.bias, f"{group.images:,}", *persons, accuracy])
+    head = ["Target", "Bias value", "Images", *(["Identities"] if repeated else []), "Accuracy (%)"]
     return Table("Accuracy of every group, with 95 % intervals.", head, rows, words=2)
 
 

@@ -71,8 +71,8 @@ def shortened(name: str) -> str:
 
 
 def _round_up(value: float) -> float:
-    """The next of 1, 2, 5, 10, 20, 50 and 100."""
-    return next((step for step in (1.0, 2.0, 5.0, 10.0, 20.0, 50.0) if step >= value), 100.0)
+    """The next of a few round numbers up to 100."""
+    return next((step for step in (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 80.0) if step >= value), 100.0)
 
 
 def _legend_height(series: Sequence[str]) -> int:
