@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -35,16 +36,19 @@ class L2:
 
     @staticmethod
     def direction(gradient: Tensor) -> Tensor:
-        return gradient / gradient.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
+        unit: Tensor = gradient / gradient.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
+        return unit
 
     @staticmethod
     def project(images: Tensor, centre: Tensor, epsilon: float) -> Tensor:
         delta = images - centre
         length = delta.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
-        return centre + delta * (epsilon / length).clamp_max(1)
+        inside: Tensor = centre + delta * (epsilon / length).clamp_max(1)
+        return inside
 
 
-NORMS = {"linf": LInf, "l2": L2}
+Norm = Literal["linf", "l2"]
+NORMS: dict[Norm, type[LInf] | type[L2]] = {"linf": LInf, "l2": L2}
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Attack:
     from here.
     """
 
-    norm: str = "linf"
+    norm: Norm = "linf"
     epsilon: float = 0.3
     step_size: float = 0.12
     steps: int = 5
@@ -102,7 +106,7 @@ class Attack:
         def eq3(x_adv: Tensor) -> Tensor:
             target_logits, bias_logits = model(x_adv)  # one pass through f for both terms
             loss = self.lambda_ * F.cross_entropy(bias_logits, towards)
-            if self.lambda_ < 1:
+            if self.lambda_ < 1 and targets is not None:
                 loss = loss + (1 - self.lambda_) * target_loss(target_logits, targets)
             return loss
 

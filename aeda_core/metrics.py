@@ -96,7 +96,7 @@ def defined(counts: ArrayLike) -> np.ndarray:
 
     In CelebA a fold may hold no man with rosy cheeks.
     """
-    return (_groups(counts)[1] > 0).all(axis=1)
+    return np.asarray((_groups(counts)[1] > 0).all(axis=1))
 
 
 ALL = slice(None)
@@ -116,7 +116,8 @@ def group_accuracy(counts: ArrayLike, tasks: Tasks = ALL) -> np.ndarray:
             f"no test image has target task {np.arange(len(_groups(counts)[1]))[tasks][task]} and bias value {b}, so "
             "this group's accuracy is undefined; test on data in which every group occurs."
         )
-    return right / sizes
+    accuracy: np.ndarray = right / sizes
+    return accuracy
 
 
 def _groups(counts: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -124,7 +125,8 @@ def _groups(counts: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     counts = np.asarray(counts)
     counts = counts[None] if counts.ndim == 3 else counts
     right, sizes = np.diagonal(counts, axis1=2, axis2=3), counts.sum(axis=3)
-    return tuple(of.swapaxes(1, 2).reshape(-1, counts.shape[1]) for of in (right, sizes))
+    right, sizes = (of.swapaxes(1, 2).reshape(-1, counts.shape[1]) for of in (right, sizes))
+    return right, sizes
 
 
 def bacc(counts: ArrayLike, tasks: Tasks = ALL) -> float:
@@ -135,7 +137,7 @@ def bacc(counts: ArrayLike, tasks: Tasks = ALL) -> float:
 def bias_per_target(counts: ArrayLike, tasks: Tasks = ALL) -> np.ndarray:
     """Eq. (1): float (tasks,) in [0, 1], the gap between the bias values' accuracies on each target task."""
     accuracy = group_accuracy(counts, tasks)
-    return accuracy.max(axis=1) - accuracy.min(axis=1)
+    return np.asarray(accuracy.max(axis=1) - accuracy.min(axis=1))
 
 
 def model_bias(counts: ArrayLike, tasks: Tasks = ALL) -> float:
@@ -176,7 +178,9 @@ def _exact_floor(right: int, size: int, other: int) -> float:
     return float(chance @ np.abs(first / size - (right - first) / other))
 
 
-def bootstrap(data: BiasedImages, predicted: torch.Tensor, replicates: int = 200, seed: int = 0) -> dict[str, list]:
+def bootstrap(
+    data: BiasedImages, predicted: torch.Tensor, replicates: int = 200, seed: int = 0
+) -> dict[str, list[float]]:
     """bACC and model bias if other persons had been tested (see `resampled`).
 
     Returns `{"bacc": [...], "bias": [...]}`, `replicates` values each, over the defined target tasks.
@@ -195,10 +199,10 @@ def resampled(data: BiasedImages, predicted: torch.Tensor, replicates: int = 200
     """
     person = _in_order_of_appearance(data.identities.cpu().numpy())
     weights = np.random.default_rng(seed).exponential(size=(replicates, person.max(initial=-1) + 1))[:, person]
-    targets, predicted = data.targets.cpu().numpy(), predicted.cpu().numpy()
+    targets, answers = data.targets.cpu().numpy(), predicted.cpu().numpy()
     kinds = range(len(data.target_names)) if targets.ndim == 1 else (0, 1)
     members = np.stack([targets.reshape(len(data), -1) == kind for kind in kinds], axis=2).reshape(len(data), -1)
-    right = members & np.repeat((targets == predicted).reshape(len(data), -1), len(kinds), axis=1)
+    right = members & np.repeat((targets == answers).reshape(len(data), -1), len(kinds), axis=1)
     bias = data.bias.cpu().numpy()
     groups = [
         (weights[:, bias == b] @ right[bias == b], weights[:, bias == b] @ members[bias == b])
@@ -245,12 +249,12 @@ def paired(more: Mapping[int, float], less: Mapping[int, float]) -> dict[int, fl
     return {seed: more[seed] - less[seed] for seed in sorted(more.keys() & less.keys())}
 
 
-def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+def interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """Student-t interval for the mean of independent runs (seeds, folds); infinite for a single run."""
     from scipy import stats
 
-    values = np.asarray(values, dtype=float)
-    if len(values) < 2:
+    numbers = np.asarray(values, dtype=float)
+    if len(numbers) < 2:
         return -np.inf, np.inf
-    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values)
-    return float(values.mean() - half), float(values.mean() + half)
+    half = stats.t.ppf((1 + level) / 2, len(numbers) - 1) * stats.sem(numbers)
+    return float(numbers.mean() - half), float(numbers.mean() + half)

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,11 +42,11 @@ class Classifier(nn.Module):
         if precision not in PRECISIONS:
             raise ValueError(f"precision is {precision!r}; it is one of {', '.join(PRECISIONS)}.")
         self.extractor = extractor
-        self.target_head = nn.Linear(n_features, n_targets)
+        self.target_head: nn.Module = nn.Linear(n_features, n_targets)
         self.bias_head: nn.Module = nn.Linear(bias_hidden or n_features, n_bias)
         if bias_hidden:
             self.bias_head = nn.Sequential(nn.Linear(n_features, bias_hidden), nn.ReLU(), self.bias_head)
-        self.n_targets, self.n_bias, self.precision = n_targets, n_bias, precision
+        self.n_features, self.n_targets, self.n_bias, self.precision = n_features, n_targets, n_bias, precision
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,10 +57,11 @@ class Classifier(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """f(x): float32 (N, D) of images (N, 3, H, W) in [0, 1]."""
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            return self.extractor(images * 2 - 1).float()
+            features: Tensor = self.extractor(images * 2 - 1).float()
+        return features
 
 
-def small_cnn(n_targets: int = 10, width: int = 32, n_features: int = 128, **classifier: object) -> Classifier:
+def small_cnn(n_targets: int = 10, width: int = 32, n_features: int = 128, **classifier: Any) -> Classifier:
     """The classifier for C-MNIST, on the extractor of networks/small.py."""
     return Classifier(small.extractor(width, n_features), n_features, n_targets, **classifier)
 
@@ -69,7 +71,7 @@ VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512
 
 
 def vgg16(
-    n_targets: int, size: int, width: float = 1.0, n_features: int = 256, weights: str = "", **classifier: object
+    n_targets: int, size: int, width: float = 1.0, n_features: int = 256, weights: str = "", **classifier: Any
 ) -> Classifier:
     """The classifier for faces: VGG-16 [Simonyan and Zisserman 2015] without batch normalisation (Sec. 4.3), and
     without its fifth pooling, which would leave little of images this small (assumption: face-network).
@@ -118,7 +120,8 @@ class _Convolution(nn.Conv2d):
 
     def reset_parameters(self) -> None:
         nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.zeros_(self.bias)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
 
 def reinitialised(model: Classifier, seed: int) -> Classifier:
@@ -128,8 +131,9 @@ def reinitialised(model: Classifier, seed: int) -> Classifier:
         # a run's own seed has already drawn `model`
         torch.manual_seed(int(torch.randint(2**31, (), generator=torch.Generator().manual_seed(seed))))
         for module in other.modules():
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()
+            reset = getattr(module, "reset_parameters", None)
+            if callable(reset):
+                reset()
     return other
 
 
@@ -200,6 +204,6 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def in_chunks(function, images: Tensor, size: int = 500) -> Tensor:
+def in_chunks(function: Callable[[Tensor], Tensor], images: Tensor, size: int = 500) -> Tensor:
     """`function` over uint8 images (N, C, H, W), a few at a time, without gradients."""
     return torch.cat([function(pixels(chunk)) for chunk in images.split(size)])

@@ -27,7 +27,7 @@ class Checked(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
             raise ValueError("should be a number or a text, not a truth value")
         return value
 
@@ -103,7 +103,7 @@ class Parameters(Checked):
         refused. None is the profile's own value.
         """
         plain = (str, int, float, bool, list, tuple)
-        given = {k: v for k, v in namespace.items() if not k.startswith("_") and isinstance(v, plain)}
+        given: dict[str, Any] = {k: v for k, v in namespace.items() if not k.startswith("_") and isinstance(v, plain)}
         for name in ("In", "exit", "quit"):  # IPython's own
             given.pop(name, None)
         return cls.load(**given)

@@ -5,9 +5,16 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from types import ModuleType
-from typing import TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
-T = TypeVar("T")
+
+class Ordered(Protocol):
+    """A kind that stands at a place among others."""
+
+    order: ClassVar[int]
+
+
+T = TypeVar("T", bound=Ordered)
 
 
 def modules(package: ModuleType) -> list[ModuleType]:

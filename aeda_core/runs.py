@@ -41,6 +41,9 @@ Store = Literal["paper", "own", "live"]
 """A folder of RUNS: the committed protocol; what a reader trained at profile `paper`; what was trained at the others.
 The last two are git-ignored."""
 
+VARIANTS = ("_stopped", "_robust_source")
+"""What the name of a record says of its method's options, behind the method's own (see `RunRecord.name`)."""
+
 CHECKPOINTS = DATA / "checkpoints"
 
 
@@ -117,8 +120,9 @@ class RunRecord(BaseModel):
     @property
     def name(self) -> str:
         """The method, and whether its attack was stopped (Fig. 10b) or its source was robust (Fig. 4)."""
+        stopped, robust_source = VARIANTS
         options = self.spec.options
-        variant = "_stopped" if "stop" in options else "_robust_source" if options.get("source_radius") else ""
+        variant = stopped if "stop" in options else robust_source if options.get("source_radius") else ""
         return self.spec.method + variant
 
     @property

@@ -46,12 +46,11 @@ def train(
         rows = _restore(method, checkpoint)
         for _ in rows:
             after_epoch()
-    averaged = method.learner.averaged
     for number in range(len(rows) + 1, method.learner.plan.epochs + 1):
         loss = float(method.epoch(number))
         row: Row = {"epoch": number, "loss": loss}
         if validation is not None:
-            counts = metrics.confusion(averaged.module, validation)
+            counts = metrics.confusion(method.averaged, validation)
             known = metrics.defined(counts)
             row |= {"bacc": metrics.bacc(counts, known), "bias": metrics.model_bias(counts, known)}
         some = torch.arange(min(PROBED, len(method.data)), device=method.learner.device)
@@ -62,7 +61,7 @@ def train(
         if checkpoint is not None:
             _save(method, rows, checkpoint)
         after_epoch()
-    return averaged.module, rows
+    return method.averaged, rows
 
 
 def _save(method: Method, rows: list[Row], path: Path) -> None:
@@ -82,4 +81,5 @@ def _restore(method: Method, path: Path) -> list[Row]:
         )
     method.model.load_state_dict(state["model"])
     method.load_state_dict(state["method"])
-    return state["rows"]
+    rows: list[Row] = state["rows"]
+    return rows

@@ -1,6 +1,9 @@
 """A method is one file, and so is a data set: what it says about itself, and that nothing else has to name it."""
 
 import importlib
+import os
+import re
+import subprocess
 import sys
 
 import nbformat
@@ -11,6 +14,7 @@ from typer.testing import CliRunner
 
 from aeda_core import cli, datasets, experiments, gate, methods, models, runs
 from aeda_core.datasets import DataError
+from aeda_core.datasets.base import PROJECT
 from aeda_core.display import captions, plots, tables
 from aeda_core.display.look import look
 from aeda_core.errors import Problem
@@ -154,6 +158,18 @@ def test_a_new_method_is_shown_wherever_methods_are(new_package, monkeypatch):
     rows = {row.id: row for row in claims._table1()}
     assert rows["table1.louder.bacc"].paper is None
     assert judge(rows["table1.louder.bacc"], by_method(records)).verdict == "ours"
+
+
+def test_a_new_method_stands_in_the_help_of_the_command_line(new_package, tmp_path):
+    new_package("helped_methods", NEW_METHOD)
+    code = (
+        "import helped_methods; from aeda_core import methods; methods.discover(helped_methods);"
+        "from aeda_core.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, "run", "--help"]
+    path = os.pathsep.join([str(tmp_path), str(PROJECT)])
+    told = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": path})
+    assert "oracle, louder" in re.sub(r"[\s│]+", " ", told.stdout)
 
 
 def test_its_needs_and_ranges_are_checked_for_it(new_package, make_model, biased_images, one_colour_a_class, refused):

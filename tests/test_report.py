@@ -189,6 +189,8 @@ def test_tuning_has_a_row_for_each_setting_and_marks_the_one_in_use():
     assert table.data["what was changed"].tolist() == ["ε 0.2", "nothing", "ε 0.2, λ 0.5"]
     assert tables.tuning(tried).data["what was changed"].tolist() == ["nothing", "ε 0.1", "λ 0.5"]
     assert table.data["used"].tolist() == ["", "✓", ""]
+    several = tables.tuning(tried, [record("aeda_robust", options=settings[i]) for i in (1, 2)])
+    assert several.data["used"].tolist() == ["", "✓", "✓"]
     assert table.data["bACC (%)"].tolist() == ["70.0 [70.0, 70.0]", "75.0 [75.0, 75.0]", "80.0 [80.0, 80.0]"]
 
 
@@ -210,8 +212,8 @@ def test_a_method_that_nobody_has_named_gets_a_label_and_a_look_of_its_own(monke
     assert paper.label("new_method_0") == "new method 0"
     looks = [tuple(sorted(look.look(name).items())) for name in (*look.LOOKS, *names)]
     assert len(set(looks[-len(names) :])) == len(names) and not set(looks[-len(names) :]) & set(looks[: -len(names)])
-    variant = look.look("new_method_0_stopped")
-    assert variant.keys() == {"color", "linestyle", "marker"} and variant == look.look("new_method_0_stopped")
+    variants = [tuple(sorted(look.look(f"{name}_stopped").items())) for name in names]
+    assert len(set(variants)) == len(names) and not set(variants) & set(looks)
     curves = plots.fig_curves([record("new_method_0", seed) for seed in (0, 1)])
     assert "new method 0" in curves.svg
 

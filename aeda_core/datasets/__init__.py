@@ -74,7 +74,8 @@ def build(data: dict[str, Any], data_root: str = "") -> Splits:
     source = kind.read(data_root, made, wanted)
     _require(source, wanted, kind.content)
     parts = kind.split(source, made)
-    return Splits(*map(_of_bias, parts) if only_bias else parts, source.source)
+    training, validation, test = map(_of_bias, parts) if only_bias else parts
+    return Splits(training, validation, test, source.source)
 
 
 def _require(found: Source, wanted: str, content: str) -> None:

@@ -130,7 +130,7 @@ def _celeba(root: Path) -> Path | None:
     return next((f for f in folders if any((f / name).is_file() for name in ANNOTATIONS)), None)
 
 
-def annotations(folder: Path) -> pd.DataFrame:
+def attribute_table(folder: Path) -> pd.DataFrame:
     """All rows of list_attr_celeba, .txt or .csv: int8 0 or 1 for each of NAMES, by image name.
 
     Raises DataError if a column is missing, a value is neither 1 nor -1 (or 0), an image is named twice, or the number
@@ -183,7 +183,7 @@ def _whole(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def _read(folder: Path, size: int, source: str = "") -> Faces:
-    table, persons = annotations(folder), _identities(folder)
+    table, persons = attribute_table(folder), _identities(folder)
     images = _image_folder(folder)
     found = sorted(name for name in os.listdir(images) if name.endswith(".jpg")) if images.is_dir() else []
     if not found:
@@ -253,7 +253,7 @@ def _resized(files: list[bytes], names: list[str], size: int, fingerprint: str, 
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
-    return np.load(path, mmap_mode="r")
+    return np.asanyarray(np.load(path, mmap_mode="r"))
 
 
 def _face(content: bytes, size: int, path: Path) -> np.ndarray:
@@ -290,7 +290,8 @@ def fold(faces: Faces, recipe: Recipe) -> tuple[BiasedImages, BiasedImages, Bias
         raise DataError(f"n_validation is {recipe.n_validation}; the training folds have {len(rest):,} people.")
     held_out = np.zeros(len(rest), bool)
     held_out[np.linspace(0, len(rest) - 1, recipe.n_validation).round().astype(int)] = True
-    return tuple(_biased(faces, np.sort(part)) for part in (rest[~held_out], rest[held_out], people[tested]))
+    training, validation, test = (np.sort(part) for part in (rest[~held_out], rest[held_out], people[tested]))
+    return _biased(faces, training), _biased(faces, validation), _biased(faces, test)
 
 
 def _biased(faces: Faces, people: np.ndarray) -> BiasedImages:
@@ -304,6 +305,9 @@ def _biased(faces: Faces, people: np.ndarray) -> BiasedImages:
     )
 
 
+_Recipe = Recipe  # which an attribute of the class hides
+
+
 class CelebA(DataSet):
     """`celeba`: photographs of faces, with attributes as targets and gender as the bias variable."""
 
@@ -313,14 +317,14 @@ class CelebA(DataSet):
     runs_over, varies = "fold", ("fold",)
     network: ClassVar = {"name": "vgg16", "size": 48, "width": 0.25}
     target_names, bias_names = ATTRIBUTES, GENDERS
-    Recipe = Recipe
+    Recipe: ClassVar = _Recipe
 
     @classmethod
-    def read(cls, root: str, recipe: Recipe, wanted: str = "") -> Faces:
+    def read(cls, root: str, recipe: _Recipe, wanted: str = "") -> Faces:
         return load(root, recipe.size)
 
     @classmethod
-    def split(cls, source: Faces, recipe: Recipe) -> tuple[BiasedImages, BiasedImages, BiasedImages]:
+    def split(cls, source: Faces, recipe: _Recipe) -> tuple[BiasedImages, BiasedImages, BiasedImages]:
         return fold(source, recipe)
 
     @classmethod

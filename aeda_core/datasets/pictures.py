@@ -98,7 +98,10 @@ def _decode(files: Sequence[Path], size: int, pixels: Path, reasons: Path, threa
 
 
 def _watched(found: Iterable[T], total: int, doing: str) -> Iterable[T]:
-    return tqdm(found, total=total, desc=doing, unit="picture", leave=False, mininterval=1, disable=None)
+    watched: Iterable[T] = tqdm(
+        found, total=total, desc=doing, unit="picture", leave=False, mininterval=1, disable=None
+    )
+    return watched
 
 
 def _digest(file: Path) -> str:

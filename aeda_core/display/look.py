@@ -20,7 +20,7 @@ from matplotlib.figure import Figure as Canvas
 
 from aeda_core.display import captions
 from aeda_core.methods import METHODS, STUDIES
-from aeda_core.runs import RunRecord
+from aeda_core.runs import VARIANTS, RunRecord
 
 INK = "#010203"
 """Stands for the page's text colour: `currentColor` in the SVG, as good as black in the PNG."""
@@ -54,12 +54,13 @@ LOOKS: dict[str, tuple[str, str]] = {
 
 def look(name: str) -> dict[str, str]:
     """How the line of a method, or of a variant of one, is drawn. One that LOOKS lacks has a marker, colour and stroke
-    of its own: by its place in METHODS and STUDIES, or by its name where it is a variant."""
+    of its own, by its place in METHODS and STUDIES, or by its name if its method is not installed here."""
     if name in LOOKS:
         return dict(zip(("color", "linestyle"), LOOKS[name], strict=True))
     free = list(itertools.product("-:", "osD^vPX", PALETTE))
-    new = [method for method in (*METHODS, *STUDIES) if method not in LOOKS]
-    place = new.index(name) if name in new else len(new) + zlib.crc32(name.encode())
+    known = [method + variant for variant in ("", *VARIANTS) for method in (*METHODS, *STUDIES)]
+    new = [each for each in known if each not in LOOKS]
+    place = new.index(name) if name in new else zlib.crc32(name.encode())
     return dict(zip(("linestyle", "marker", "color"), free[place % len(free)], strict=True))
 
 

@@ -270,19 +270,21 @@ def tuning(tried: Sequence[RunRecord], used: Sequence[RunRecord] = ()) -> Table:
 
     tried: with `spec.tested_on == "validation"`; a row names what differs from the settings that are used, or where
            none of the rows has these, from the method's most frequent ones
-    used:  the records that are reported; the setting that they have is marked, however long it was trained for
+    used:  the records that are reported; the settings that they have are marked, however long it was trained for
     """
-    chosen = {record.spec.method: _but_length(record) for record in used}
+    chosen: dict[str, list[dict[str, Any]]] = {record.spec.method: [] for record in (*tried, *used)}
+    for record in used:
+        chosen[record.spec.method].append(_but_length(record))
     plain: dict[str, dict[str, Any]] = {}
     for method in dict.fromkeys(record.spec.method for record in tried):
         own = [record for record in tried if record.spec.method == method]
-        options = [_given(r) for r in own if _but_length(r) == chosen.get(method)] or [_given(r) for r in own]
+        options = [_given(r) for r in own if _but_length(r) in chosen[method]] or [_given(r) for r in own]
         plain[method] = {k: Counter(str(o.get(k)) for o in options).most_common(1)[0][0] for k in options[0]}
     groups: dict[tuple[str, str, str], list[RunRecord]] = {}
     for record in tried:
         method = record.spec.method
         setting = _in_words({k: v for k, v in _given(record).items() if str(v) != plain[method].get(k)})
-        mark = "✓" if chosen.get(method) == _but_length(record) else ""
+        mark = "✓" if _but_length(record) in chosen[method] else ""
         groups.setdefault((label(method), setting.replace(DASH, "nothing"), mark), []).append(record)
     lines = [
         [*row, *(Estimate.of(frame(own)[measure]).text(DECIMALS[measure]) for measure in TITLES)]

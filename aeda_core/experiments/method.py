@@ -207,7 +207,7 @@ def outcomes(p: MethodParameters) -> list[Outcome]:
         test = drawn(p, p.n_test, 0.5, TEST_SEED + seed)
         for name, lambda_ in compared:
             options = {} if lambda_ is None else online(p, lambda_=lambda_)
-            counts = metrics.confusion(trained(p, name, seed, **options).learner.averaged.module, test)
+            counts = metrics.confusion(trained(p, name, seed, **options).averaged, test)
             found.append(Outcome(name, lambda_, seed, metrics.bacc(counts), metrics.model_bias(counts)))
     return found
 

@@ -162,6 +162,9 @@ def tuning(p: SensitivityParameters) -> list[RunSpec]:
 tuned = partial(common.recorded, tuning, SensitivityParameters)
 """The committed records of `tuning`."""
 
+recorded = partial(common.recorded, cheaper_specs, SensitivityParameters)
+"""The committed records that CHEAPER names, whatever a chapter's own profile."""
+
 
 def cheaper(p: SensitivityParameters) -> dict[str, list[RunRecord]]:
     """By name in CHEAPER: the records of `cheaper_plan`."""

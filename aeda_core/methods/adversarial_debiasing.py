@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -15,12 +16,12 @@ from aeda_core.models import bias_loss, pixels
 
 class _Reversal(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, features: Tensor, strength: float) -> Tensor:
+    def forward(ctx: Any, features: Tensor, strength: float) -> Tensor:
         ctx.strength = strength
         return features.view_as(features)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return -ctx.strength * gradient, None
 
 

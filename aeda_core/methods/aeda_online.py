@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -88,10 +88,10 @@ class AEDAOnline(AEDA):
                 loss.backward()
                 self.bias_optimiser.step()
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"bias_optimiser": self.bias_optimiser.state_dict()}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.bias_optimiser.load_state_dict(state["bias_optimiser"])
 

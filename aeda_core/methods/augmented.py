@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor
 
 from aeda_core.datasets.base import BiasedImages
 from aeda_core.methods.base import Method
 from aeda_core.methods.learner import Plan
-from aeda_core.methods.needs import AnotherBiasValue
+from aeda_core.methods.needs import AnotherBiasValue, Need
 from aeda_core.models import Classifier, pixels
 
 
@@ -21,7 +23,7 @@ class Augmented(Method):
                   have, of more another one that is drawn once
     """
 
-    needs = (AnotherBiasValue(),)
+    needs: ClassVar[tuple[Need, ...]] = (AnotherBiasValue(),)
 
     def __init__(self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, **options: object) -> None:
         super().__init__(model, data, plan, seed, **options)
@@ -47,9 +49,9 @@ class Augmented(Method):
     def latest_examples(self, index: Tensor) -> Tensor | None:
         return self.examples[index] if self.has_examples else None
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"examples": self.examples, "has_examples": self.has_examples}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.examples, self.has_examples = state["examples"].to(self.data.images.device), state["has_examples"]

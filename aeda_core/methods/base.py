@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,9 @@ class Method:
 
     options: Options
 
+    attacked: Tensor
+    """int64 (N,), of methods with `latest_examples`: the bias value that each example is to show."""
+
     def __init__(self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, **options: object) -> None:
         self.options = self.Options.checked(**options)
         for need in self.needs:
@@ -61,6 +64,11 @@ class Method:
         self.weights = self.weigh()
         self.learner = Learner(model, self.parameters(), plan, len(self.data), seed)
         self.mirrored = torch.zeros_like(self.data.bias, dtype=torch.bool)
+
+    @property
+    def averaged(self) -> Classifier:
+        """The classifier with averaged weights, which is what training comes to."""
+        return cast(Classifier, self.learner.averaged.module)
 
     def select(self, data: BiasedImages) -> BiasedImages:
         """The part of the training set that is trained on."""
@@ -125,11 +133,11 @@ class Method:
         """X_adv as of now, uint8, of the training images `index`; None where a method makes none."""
         return None
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         """Everything besides the weights that the next epoch depends on."""
         return {"learner": self.learner.state_dict()}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
         self.learner.load_state_dict(state["learner"])
 

@@ -91,7 +91,7 @@ class Translation:
             )
             self.discriminators = nn.ModuleList(discriminator(size, 2 * width) for _ in domains)
             for networks in (self.generators, self.discriminators):
-                networks.apply(_draw_weights).to(self.device, memory_format=torch.channels_last)
+                networks.apply(_draw_weights).to(self.device).to(memory_format=torch.channels_last)
 
     def __call__(self, images: Tensor, value: int) -> Tensor:
         """uint8 images (N, 3, H, W) translated to bias value `value`, uint8."""
@@ -153,7 +153,8 @@ class Translation:
 
     def _run(self, network: nn.Module, images: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            return network(images).float()
+            answers: Tensor = network(images).float()
+        return answers
 
     def _order(self, n: int, length: int) -> Tensor:
         """0..n-1 in random order, again and again until there are `length`."""
@@ -242,4 +243,5 @@ def _draw_weights(module: nn.Module) -> None:
     """From N(0, 0.02), as Zhu et al. do."""
     if isinstance(module, nn.Conv2d):
         nn.init.normal_(module.weight, std=0.02)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

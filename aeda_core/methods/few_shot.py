@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -58,7 +60,7 @@ class FewShot(AEDARobust):
             torch.manual_seed(seed)
             # what `model` calls target is bias here, and the other way round
             self.exchanged = Classifier(
-                model.extractor, model.target_head.in_features, n_bias, n_classes, precision=model.precision
+                model.extractor, model.n_features, n_bias, n_classes, precision=model.precision
             ).to(data.targets.device)
         self.exchanged.target_head, self.class_head = model.bias_head, self.exchanged.bias_head
         rate = self.bias_optimiser.param_groups[0]["lr"]
@@ -122,7 +124,7 @@ class FewShot(AEDARobust):
             loss.backward()
             self.class_optimiser.step()
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {
             "inter": self.inter,
             "towards": self.towards,
@@ -130,7 +132,7 @@ class FewShot(AEDARobust):
             "class_optimiser": self.class_optimiser.state_dict(),
         }
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         device = self.data.images.device
         self.inter, self.towards = state["inter"].to(device), state["towards"].to(device)

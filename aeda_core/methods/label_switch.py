@@ -6,6 +6,7 @@ Its data have one task of two classes, which is trained, attacked and switched; 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
@@ -61,11 +62,12 @@ class AdversarialSwitch(HardSwitch):
         return attack.on_uint8(source, both.images, both.other_bias(), both.targets)
 
     def images(self, index: Tensor) -> Tensor:
-        return self.mirror(self.examples[index], index)
+        images = self.data.images if self.examples is None else self.examples
+        return self.mirror(images[index], index)
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"examples": self.examples}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.examples = state["examples"].to(self.data.images.device)

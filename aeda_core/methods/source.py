@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pydantic import Field
 from torch import Tensor, nn
 
-from aeda_core.attack import Attack
+from aeda_core.attack import Attack, Norm
 from aeda_core.datasets.base import BiasedImages, other_values
 from aeda_core.methods.base import Method
 from aeda_core.methods.learner import Plan
@@ -55,7 +55,7 @@ class Source(Method):
         return self.target_loss(target_logits, batch) + bias_loss(bias_logits, self.data.bias[batch])
 
 
-def training_attack(norm: str, radius: float) -> Attack | None:
+def training_attack(norm: Norm, radius: float) -> Attack | None:
     """The attack that a source is trained to withstand so as to be robust within `radius`; None where that is 0."""
     return Attack(norm=norm, epsilon=radius, step_size=radius / 2, steps=3, lambda_=1.0) if radius else None
 
@@ -67,4 +67,4 @@ def trained_source(
     source = Source(reinitialised(model, seed), data, plan, seed, adversarial_training=adversarial_training)
     for number in range(1, plan.epochs + 1):
         source.epoch(number)
-    return source.learner.averaged.module
+    return source.averaged
