@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from aeda_core.datasets.base import DATA, DataError, file_sha256
 from aeda_core.errors import Problem, require_number
+from aeda_core.networks import efficientnet, imagenet, small
 
 PRECISIONS = ("bf16", "fp32")
 
@@ -64,20 +65,9 @@ class Classifier(nn.Module):
 
 
 def small_cnn(n_targets: int = 10, width: int = 32, n_features: int = 128, **classifier: Any) -> Classifier:
-    """The classifier for C-MNIST: three 3×3 convolutions (width, 2·width, 2·width) and one dense layer
-    (assumption: cmnist-network).
-
-    No batch normalisation: it would mix the statistics of originals and adversarial examples. ReLU comes behind each
-    maximum, which is the same function with a quarter of the work.
-    """
+    """The classifier for C-MNIST, on the extractor of networks/small.py."""
     require_number("width", width, "a convolution has a whole number of channels, at least 1", least=1, whole=True)
-    extractor = nn.Sequential(
-        nn.Conv2d(3, width, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
-        nn.Conv2d(width, 2 * width, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
-        nn.Conv2d(2 * width, 2 * width, 3, padding=1), nn.AdaptiveMaxPool2d(3), nn.ReLU(),
-        nn.Flatten(), nn.Linear(2 * width * 9, n_features), nn.ReLU(),
-    )  # fmt: skip
-    return Classifier(extractor, n_features, n_targets, **classifier)
+    return Classifier(small.extractor(width, n_features), n_features, n_targets, **classifier)
 
 
 VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512)
@@ -117,6 +107,19 @@ def vgg16(
     return Classifier(nn.Sequential(normalise, *convolutions, *head), n_features, n_targets, **classifier)
 
 
+def efficientnet_lite0(n_targets: int, weights: str = imagenet.NAME, **classifier: object) -> Classifier:
+    """A classifier for photographs of any size from 32 pixels: EfficientNet-Lite0, batch norms folded into the
+    convolutions, all weights trainable.
+
+    weights: `imagenet.NAME`, which the extra `[photos]` brings, made for images in [-1, 1]; empty draws the weights
+    Raises DataError if they are not installed.
+    """
+    if weights not in (imagenet.NAME, ""):
+        raise ValueError(f"weights is {weights!r}; it is '{imagenet.NAME}', or empty to draw the weights.")
+    extractor = imagenet.pretrained() if weights else efficientnet.extractor()
+    return Classifier(extractor, efficientnet.N_FEATURES, n_targets, **classifier)
+
+
 class _Convolution(nn.Conv2d):
     """Weights as torchvision draws them for VGG-16 [He et al. 2015]; without, so many layers do not learn."""
 
@@ -152,7 +155,11 @@ def _imagenet(name: str) -> dict[str, Tensor]:
     return {key.removeprefix("features."): value for key, value in state.items() if key.startswith("features.")}
 
 
-NETWORKS: dict[str, Callable[..., Classifier]] = {"small_cnn": small_cnn, "vgg16": vgg16}
+NETWORKS: dict[str, Callable[..., Classifier]] = {
+    "small_cnn": small_cnn,
+    "vgg16": vgg16,
+    "efficientnet_lite0": efficientnet_lite0,
+}
 
 
 def build(name: str = "small_cnn", **options: object) -> Classifier:

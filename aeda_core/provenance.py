@@ -32,6 +32,7 @@ from aeda_core.datasets.base import IN_CHECKOUT, PROJECT
 
 DECIDING = (
     "datasets",
+    "networks",
     "models.py",
     "attack.py",
     "methods",

@@ -28,13 +28,14 @@ class OtherCode(Problem):
 
 def train(
     method: Method,
-    validation: BiasedImages,
+    validation: BiasedImages | None,
     checkpoint: Path | None = None,
     after_epoch: Callable[[int], None] = lambda done: None,
 ) -> tuple[Classifier, list[Row]]:
     """Train `method` to the end of its plan, resuming from `checkpoint` if it is there.
 
-    validation:  held-out training images; the rows are about them, never about the test set
+    validation:  held-out training images; the rows are about them, never about the test set. None: rows hold no bacc
+                 and no bias
     checkpoint:  written after every epoch, also of what the method trains before its own, whole or not at all. One
                  that is damaged is set aside, and training begins anew
     after_epoch: called with the number of the plan's epochs that are done, whenever the state has been saved
@@ -59,11 +60,13 @@ def train(
     return method.averaged, rows
 
 
-def _looked_at(method: Method, validation: BiasedImages) -> Row:
+def _looked_at(method: Method, validation: BiasedImages | None) -> Row:
     """What a row says besides the loss."""
-    counts = metrics.confusion(method.averaged, validation)
-    known = metrics.defined(counts)
-    row = {"bacc": metrics.bacc(counts, known), "bias": metrics.model_bias(counts, known)}
+    row: Row = {}
+    if validation is not None:
+        counts = metrics.confusion(method.averaged, validation)
+        known = metrics.defined(counts)
+        row |= {"bacc": metrics.bacc(counts, known), "bias": metrics.model_bias(counts, known)}
     some = torch.arange(min(PROBED, len(method.data)), device=method.learner.device)
     if (examples := method.latest_examples(some)) is not None:
         originals = method.data[some]

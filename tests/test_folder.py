@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -145,6 +146,16 @@ def test_a_picture_is_turned_as_it_was_held(tmp_path):
     image.save(tmp_path / "a.jpg", exif=exif, quality=95)
     turned = pictures.square(tmp_path / "a.jpg", 16)
     assert turned[:6].max() < 20 and turned[10:].min() > 235
+
+
+@pytest.mark.filterwarnings("error")
+def test_parts_of_groups_smaller_than_the_number_of_parts(place):
+    """Two lone pictures are no group of their own that could be dealt to three parts."""
+    folder = read(place)
+    bias = torch.zeros(12, dtype=torch.int64)
+    bias[:2] = 1
+    parts = replace(folder, data=replace(folder.data, bias=bias)).folds(3)
+    assert sorted(i for _, part in parts for i in part.tolist()) == list(range(12))
 
 
 def test_parts_keep_identities_together_and_groups_even(place):

@@ -103,5 +103,7 @@ class TestVGG16:
 
 
 def test_an_unknown_network_is_a_sentence():
-    with pytest.raises(ValueError, match="there is no network 'resnet'; known are small_cnn, vgg16"):
+    with pytest.raises(
+        ValueError, match="there is no network 'resnet'; known are small_cnn, vgg16, efficientnet_lite0"
+    ):
         models.build("resnet")

@@ -232,10 +232,12 @@ def _empty_groups(data: BiasedImages) -> list[str]:
 
 
 def _strata(data: BiasedImages, n: int) -> np.ndarray:
-    """int64 (N,): for each image the rarest of its groups; groups with fewer than `n` images are one stratum."""
+    """int64 (N,): for each image the rarest of its groups; groups with fewer than `n` images are one
+    stratum, or part of the largest where together they have no `n` either."""
     n_bias = len(data.bias_names)
     groups = data.tasks.view(len(data), -1) * n_bias + data.bias[:, None]
     sizes = data.group_sizes().flatten()
     rarest = groups.gather(1, sizes[groups].argmin(1, keepdim=True)).flatten().numpy()
     strata, counts = np.unique(rarest, return_counts=True)
-    return np.where(np.isin(rarest, strata[counts >= n]), rarest, -1)
+    few = ~np.isin(rarest, strata[counts >= n])
+    return np.where(few, strata[counts.argmax()] if few.sum() < n else -1, rarest)

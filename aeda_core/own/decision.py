@@ -1,0 +1,68 @@
+"""Which classifier is recommended: a rule on numbers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Replicates = Mapping[str, Sequence[float]]
+"""bACC and model bias if other persons had been tested, as `metrics.bootstrap` gives them."""
+
+Interval = tuple[float, float]
+
+
+def worst(bacc: ArrayLike, bias: ArrayLike, n_tasks: int) -> NDArray[np.float64]:
+    """bACC less half of the mean gap, in points: what classifiers are compared by.
+
+    Where there are two bias values it is the accuracy of the one that does worse, averaged over the target tasks, so
+    that accuracy and fairness both raise it.
+
+    bacc:    in percent
+    bias:    model bias, Eq. (1) summed over the tasks
+    n_tasks: how many target tasks both are about
+    """
+    return np.asarray(bacc, dtype=float) - 50 * np.asarray(bias, dtype=float) / n_tasks
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a classifier is better than Original by more than chance.
+
+    Each interval holds 95 % of the differences (candidate less Original) on the same resampled test persons.
+    """
+
+    better: bool
+    worst: Interval
+    bacc: Interval
+    bias: Interval
+
+    @property
+    def sentence(self) -> str:
+        """What is recommended, and why."""
+        given = (
+            f"bACC changes by {self.bacc[0]:+.1f} to {self.bacc[1]:+.1f} points, model bias by {self.bias[0]:+.2f} to "
+            f"{self.bias[1]:+.2f}, and bACC less half the mean gap, by which they are compared, by {self.worst[0]:+.1f} "
+            f"to {self.worst[1]:+.1f} points (95 % intervals on the same test images)"
+        )
+        if self.better:
+            return f"The classifier trained with adversarial examples is recommended. Against Original {given}."
+        return f"Nothing that was tried beats Original by more than chance, so Original is recommended: {given}."
+
+
+def verdict(original: Replicates, candidate: Replicates, n_tasks: int) -> Verdict:
+    """Better is a candidate whose `worst` is above Original's in at least 97.5 % of the replicates.
+
+    original, candidate: of the same draws of persons, so that what both share cancels
+    """
+    gained = {key: np.asarray(candidate[key]) - np.asarray(original[key]) for key in ("bacc", "bias")}
+    of_worst = interval(worst(gained["bacc"], gained["bias"], n_tasks))  # `worst` is linear
+    return Verdict(of_worst[0] > 0, of_worst, interval(gained["bacc"]), interval(gained["bias"]))
+
+
+def interval(values: ArrayLike) -> Interval:
+    """The middle 95 % of bootstrap replicates."""
+    low, high = np.percentile(np.asarray(values, dtype=float), (2.5, 97.5))
+    return float(low), float(high)
