@@ -5,38 +5,73 @@ Its headings are those of Hugging Face's model cards.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import html
+import re
 from importlib.resources import files
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aeda_core
-from aeda_core.datasets.base import BiasedImages
-from aeda_core.own.decision import Interval, interval
+from aeda_core.own import tables
 from aeda_core.own.saved import About
 
 if TYPE_CHECKING:
     from aeda_core.own.mitigate import Mitigated
 
-START = '''```python
-import json
-
-import torch
-from safetensors.torch import load_file
-
-from network import extractor  # network.py of this folder{whose}
-
-about = json.load(open("model.json"))
-model = torch.nn.ModuleDict(
-    {{"extractor": extractor(), "target_head": torch.nn.Linear(about["n_features"], len(about["targets"]))}}
-)
-model.load_state_dict(load_file("model.safetensors"))
-model.eval()
+ANOTHER = """The network is not part of this project, so loading the weights takes its class:
+`aeda_core.own.saved.load_model(".", extractor=TheClass())`."""
 
 
-@torch.no_grad()
-def probabilities(images):  # float32 (N, 3, {size}, {size}), RGB in [0, 1]
-    return model["target_head"](model["extractor"](images * 2 - 1)).{activation}
-```
+def written(found: Mitigated, about: About) -> str:
+    """The card of the classifier that `found` recommends, in Markdown."""
+    data = found.parts
+    undefined = found.tested[0].evaluation.undefined
+    left_out = f"For want of test images of every bias value nothing is said about {_listed(undefined)}. "
+    return _template("card.md").substitute(
+        name=_plain(found.name),
+        verdict=found.verdict.sentence,
+        network=found.network,
+        method=found.tested[found.verdict.better].label,
+        size=about.size,
+        output="probabilities that add up to 1" if about.classes else "for each a probability that it is present",
+        targets=_listed(about.targets),
+        version=aeda_core.__version__,
+        groups=_listed(data.test.bias_names),
+        undefined=left_out if undefined else "",
+        start=_start(about),
+        n_training=f"{len(data.training):,}",
+        n_validation=f"{len(data.validation):,}",
+        n_test=f"{len(data.test):,}",
+        training_groups=_markdown(tables.sizes(data.training)),
+        epochs=found.epochs,
+        trials=_markdown(tables.trials(found)),
+        results=_markdown(tables.results(found)),
+        test_groups=_markdown(tables.accuracies(found)),
+    )
 
-It takes torch and safetensors. `model.onnx` gives the same with onnxruntime alone, and `aeda predict` with aeda-core.'''
+
+def _start(about: About) -> str:
+    """How the weights are loaded with torch and safetensors alone."""
+    if not about.network:
+        return ANOTHER
+    activation = "softmax(1)" if about.classes else "sigmoid()"
+    return _template("start.md").substitute(size=about.size, activation=activation).strip()
+
+
+def _template(name: str) -> Template:
+    return Template(files("aeda_core.own").joinpath(name).read_text(encoding="utf-8"))
+
+
+def _markdown(table: tables.Table) -> str:
+    """A table in Markdown."""
+    head, *rows = ([_plain(cell) for cell in row] for row in table)
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(map(_plain, names))
+
+
+def _plain(text: str) -> str:
+    """Text of the data's that Markdown and HTML take for text, on one line."""
+    return re.sub(r"([\\`*_{}\[\]#|~$])", r"\\\1", html.escape(" ".join(text.split()), quote=False))

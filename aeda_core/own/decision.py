@@ -44,8 +44,8 @@ class Verdict:
         """What is recommended, and why."""
         given = (
             f"bACC changes by {self.bacc[0]:+.1f} to {self.bacc[1]:+.1f} points, model bias by {self.bias[0]:+.2f} to "
-            f"{self.bias[1]:+.2f}, and bACC less half the mean gap, by which they are compared, by {self.worst[0]:+.1f} "
-            f"to {self.worst[1]:+.1f} points (95 % intervals on the same test images)"
+            f"{self.bias[1]:+.2f}, and bACC less half the mean gap, by which they are compared, by "
+            f"{self.worst[0]:+.1f} to {self.worst[1]:+.1f} points (95 % intervals on the same test images)"
         )
         if self.better:
             return f"The classifier trained with adversarial examples is recommended. Against Original {given}."

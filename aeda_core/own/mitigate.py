@@ -109,7 +109,7 @@ class Mitigated:
         classes, size = data.targets.ndim == 1, data.images.shape[-1]
         model = saved.without_bias_head(self.classifier, self.builder, data.target_names, classes, size)
         notes = saved.save_model(model, folder)
-        write_bytes(folder / "README.md", card.written(self).encode())
+        write_bytes(folder / "README.md", card.written(self, model.about).encode())
         return notes
 
 
