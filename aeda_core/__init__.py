@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from aeda_core.models import Classifier as Classifier
     from aeda_core.models import small_cnn as small_cnn
     from aeda_core.models import vgg16 as vgg16
+    from aeda_core.own.audit import audit as audit
+    from aeda_core.own.audit import audit_predictions as audit_predictions
+    from aeda_core.own.report import Report as Report
     from aeda_core.profiles import ParameterError as ParameterError
     from aeda_core.training import train as train
 
@@ -57,6 +60,8 @@ _MODULES = {
     "methods": ("METHODS", "STUDIES", "Method", "Plan"),
     "metrics": ("Evaluation", "evaluate"),
     "models": ("Classifier", "small_cnn", "vgg16"),
+    "own.audit": ("audit", "audit_predictions"),
+    "own.report": ("Report",),
     "profiles": ("ParameterError",),
     "training": ("train",),
 }
