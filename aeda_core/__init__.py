@@ -46,7 +46,11 @@ if TYPE_CHECKING:
     from aeda_core.models import vgg16 as vgg16
     from aeda_core.own.audit import audit as audit
     from aeda_core.own.audit import audit_predictions as audit_predictions
+    from aeda_core.own.mitigate import Mitigated as Mitigated
+    from aeda_core.own.mitigate import mitigate as mitigate
+    from aeda_core.own.predict import predict as predict
     from aeda_core.own.report import Report as Report
+    from aeda_core.own.saved import load_model as load_model
     from aeda_core.profiles import ParameterError as ParameterError
     from aeda_core.training import train as train
 
@@ -61,7 +65,10 @@ _MODULES = {
     "metrics": ("Evaluation", "evaluate"),
     "models": ("Classifier", "small_cnn", "vgg16"),
     "own.audit": ("audit", "audit_predictions"),
+    "own.mitigate": ("Mitigated", "mitigate"),
+    "own.predict": ("predict",),
     "own.report": ("Report",),
+    "own.saved": ("load_model",),
     "profiles": ("ParameterError",),
     "training": ("train",),
 }

@@ -20,7 +20,7 @@ from aeda_core.experiments import CHAPTERS, Chapter
 from aeda_core.methods import METHODS
 from aeda_core.profiles import ParameterError, Parameters
 
-ANYWHERE = ("audit", "data", "run", "sweep")
+ANYWHERE = ("audit", "data", "mitigate", "predict", "run", "sweep")
 """The commands that need no checkout, with its chapters and records."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)

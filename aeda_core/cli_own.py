@@ -1,4 +1,4 @@
-"""The commands for images of one's own: `aeda audit`."""
+"""The commands for images of one's own: `aeda audit | mitigate | predict`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from aeda_core import storage
 from aeda_core.datasets.folder import Folder, read_folder
 from aeda_core.errors import Problem
 from aeda_core.own.audit import audit as audited
 from aeda_core.own.audit import audit_predictions
+from aeda_core.own.mitigate import TRIALS
+from aeda_core.own.mitigate import mitigate as mitigated
+from aeda_core.own.predict import predict as predicted_by
 from aeda_core.own.report import Report, Table, as_page
+from aeda_core.own.saved import load_model
 
 app = typer.Typer()
 out = Console(highlight=False)
@@ -85,6 +90,52 @@ def audit(
     out.print(f"\nOpen {found.save(report)}", soft_wrap=True, markup=False)
 
 
+@app.command()
+def mitigate(
+    images: Images = None,
+    labels: Labels = None,
+    target: Targets = None,
+    bias: Bias = "bias",
+    identity: Identity = "",
+    split: Annotated[str, typer.Option(metavar="COLUMN", help="of train, validation and test; otherwise drawn")] = "",
+    path: PathColumn = "path",
+    size: Size = 64,
+    network: Network = "auto",
+    trials: Annotated[int, typer.Option(min=1, max=len(TRIALS), help="settings of AEDA that are tried")] = 4,
+    epochs: Epochs = None,
+    seed: int = 0,
+    mirror: Mirror = False,
+    into: Annotated[Path, typer.Option(metavar="FOLDER", help="where the model, its card and report go")] = Path(
+        "model"
+    ),
+) -> None:
+    """Train a fairer classifier of your images, say whether it is one, and write the better of the two."""
+    folder = read(images, labels, one_or_several(target or ["target"]), bias, identity, size, path, split)
+    with going_on():
+        found = mitigated(folder, network=network, trials=trials, epochs=epochs, seed=seed, mirror=mirror)
+    show(found.report)
+    for note in found.save(into):
+        out.print(Text(f"Note: {note}", style="yellow"))
+    out.print(f"\nOpen {into / 'report.html'}; the model and its card lie beside it.", soft_wrap=True, markup=False)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="a folder that `aeda mitigate` wrote")],
+    images: Annotated[Path, typer.Argument(help="a picture, or a folder of them")],
+    into: Annotated[Path | None, typer.Option("--out", metavar="CSV", help="where the predictions go")] = None,
+) -> None:
+    """Say what a saved model sees in pictures, as a CSV."""
+    table, unreadable = predicted_by(load_model(model), images)
+    for note in unreadable:
+        Console(stderr=True).print(Text(f"Note: {note}", style="yellow"))
+    if into is None:
+        out.print(table.to_csv(index=False), end="", soft_wrap=True, markup=False)
+    else:
+        storage.write(into, table.to_csv(index=False))
+        out.print(f"{into} has the predictions for {len(table):,} pictures.", soft_wrap=True, markup=False)
+
+
 def read(
     images: Path | None,
     labels: Path | None,
@@ -93,11 +144,14 @@ def read(
     identity: str,
     size: int,
     path: str,
+    split: str = "",
 ) -> Folder:
     """The images that a command is given. Raises Problem if they are missing."""
     if images is None or labels is None:
         raise Problem("name the folder that the pictures are in and the CSV that says what they show.")
-    return read_folder(images, labels, target=target, bias=bias, identity=identity or None, size=size, path=path)
+    return read_folder(
+        images, labels, target=target, bias=bias, identity=identity or None, split=split or None, size=size, path=path
+    )
 
 
 def one_or_several(columns: list[str]) -> str | list[str]:

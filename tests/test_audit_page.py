@@ -123,7 +123,7 @@ def test_a_report_is_a_file_of_html(found, tmp_path, refused, name):
 
 def test_a_place_that_cannot_be_written_to(found, tmp_path, refused):
     (tmp_path / "file").write_text("")
-    with refused(Problem, "cannot be written", "name another place"):
+    with refused(Problem, "cannot be written"):
         found.save(tmp_path / "file" / "report.html")
 
 

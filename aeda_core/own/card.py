@@ -12,7 +12,8 @@ from string import Template
 from typing import TYPE_CHECKING
 
 import aeda_core
-from aeda_core.own import tables
+from aeda_core.own import mitigate_report
+from aeda_core.own.report import Table
 from aeda_core.own.saved import About
 
 if TYPE_CHECKING:
@@ -42,11 +43,11 @@ def written(found: Mitigated, about: About) -> str:
         n_training=f"{len(data.training):,}",
         n_validation=f"{len(data.validation):,}",
         n_test=f"{len(data.test):,}",
-        training_groups=_markdown(tables.sizes(data.training)),
+        training_groups=_markdown(mitigate_report.sizes(data.training, "training images")),
         epochs=found.epochs,
-        trials=_markdown(tables.trials(found)),
-        results=_markdown(tables.results(found)),
-        test_groups=_markdown(tables.accuracies(found)),
+        trials=_markdown(mitigate_report.trials(found)),
+        results=_markdown(mitigate_report.results(found)),
+        test_groups=_markdown(mitigate_report.accuracies(found)),
     )
 
 
@@ -62,10 +63,11 @@ def _template(name: str) -> Template:
     return Template(files("aeda_core.own").joinpath(name).read_text(encoding="utf-8"))
 
 
-def _markdown(table: tables.Table) -> str:
-    """A table in Markdown."""
-    head, *rows = ([_plain(cell) for cell in row] for row in table)
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+def _markdown(table: Table) -> str:
+    """A table in Markdown, its caption before it."""
+    rules = [":---"] * table.words + ["---:"] * (len(table.head) - table.words)
+    rows = [[_plain(cell) for cell in table.head], rules, *([_plain(cell) for cell in row] for row in table.rows)]
+    return "\n".join([table.caption, "", *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -14,8 +14,8 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 import aeda_core
+from aeda_core import storage
 from aeda_core.errors import Problem
-from aeda_core.own.training import write_bytes
 
 WIDTH = 100
 """Characters in a line of running text on a terminal."""
@@ -132,12 +132,7 @@ class Report:
     def save(self, path: str | Path) -> Path:
         """Write the report as one HTML file, whole or not at all. Raises Problem if it cannot be written."""
         path = as_page(path)
-        try:
-            write_bytes(path, self.page().encode(errors="replace"))
-        except OSError as reason:
-            raise Problem(
-                f"the report cannot be written to '{path}' ({reason.strerror}); name another place."
-            ) from reason
+        storage.write(path, self.page().encode(errors="replace"))
         return path
 
     def page(self) -> str:

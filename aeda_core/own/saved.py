@@ -19,11 +19,11 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.onnx import OnnxExporterError
 
+from aeda_core import storage
 from aeda_core.errors import Problem
 from aeda_core.models import Classifier, in_chunks
 from aeda_core.networks import efficientnet, small
 from aeda_core.own.network import Build
-from aeda_core.own.training import write_bytes
 
 NETWORKS: dict[str, ModuleType] = {"efficientnet_lite0": efficientnet, "small_cnn": small}
 """By name the file that defines a network's `extractor`; it is copied beside the weights as network.py."""
@@ -87,12 +87,12 @@ def save_model(model: Model, folder: Path) -> list[str]:
     Raises Problem if the ONNX file does not compute what the network does.
     """
     state = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
-    write_bytes(folder / "model.safetensors", save(state))
-    write_bytes(folder / "model.json", (model.about.model_dump_json(indent=2) + "\n").encode())
+    storage.write(folder / "model.safetensors", save(state))
+    storage.write(folder / "model.json", model.about.model_dump_json(indent=2) + "\n")
     notes = []
     if model.about.network:
         source = Path(str(NETWORKS[model.about.network].__file__))
-        write_bytes(folder / "network.py", source.read_bytes())
+        storage.write(folder / "network.py", source.read_bytes())
     else:
         notes.append("network.py is not written: the network is your own, and loading the weights takes its class.")
     if all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime")):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save
 from tqdm import tqdm
 
-from aeda_core import provenance
+from aeda_core import provenance, storage
 from aeda_core.datasets.base import DATA, BiasedImages, fingerprint
 from aeda_core.methods import Plan, named
 from aeda_core.models import Classifier
@@ -30,6 +29,7 @@ FEWEST, MOST = 5, 60
 """Epochs: at least so many, so that large sets are seen often enough, and at most so many, for small ones repeat."""
 
 Builder = Callable[[], Classifier]
+Progress = Callable[[int], None]
 
 
 def epochs_for(n_images: int, network: Builder) -> int:
@@ -43,7 +43,7 @@ def fit(
     network: Builder,
     epochs: int,
     seed: int = 0,
-    progress: Callable[[], None] = lambda: None,
+    progress: Progress = lambda done: None,
     checkpoint: Path | None = None,
     *,
     mirror: bool = False,
@@ -52,7 +52,7 @@ def fit(
     """The classifier that `method` trains on all of `data`, with averaged weights.
 
     network:    builds it; `seed` draws its weights and all else
-    progress:   called after every epoch
+    progress:   called with the number of epochs that are done
     checkpoint: where training goes on after a stop
     mirror:     whether a random half of the images is mirrored, anew every epoch; for images where left and right mean
                 nothing
@@ -75,7 +75,7 @@ def fit_once(
     network: Builder,
     epochs: int,
     seed: int = 0,
-    progress: Callable[[], None] = lambda: None,
+    progress: Progress = lambda done: None,
     **settings: Any,
 ) -> Classifier:
     """As `fit`, and what is trained is kept under its content, so that the same call goes on where it was stopped, and
@@ -88,12 +88,11 @@ def fit_once(
     path = TRAINED / f"{name}.safetensors"
     if path.exists():
         model.load_state_dict(load_file(path))
-        for _ in range(epochs):
-            progress()
+        progress(epochs)
         return model
     checkpoint = path.with_suffix(".pt")
     model = fit(method, data, network, epochs, seed, progress, checkpoint, **settings)
-    write_bytes(path, save({name: value.contiguous() for name, value in model.state_dict().items()}))
+    storage.write(path, save({name: value.contiguous() for name, value in model.state_dict().items()}))
     checkpoint.unlink(missing_ok=True)
     return model
 
@@ -105,10 +104,11 @@ def estimated(
     runs: Sequence[tuple[str, dict[str, Any]]],
     epochs: int,
     shown: bool = True,
-) -> Iterator[Callable[[str], Callable[[], None]]]:
+) -> Iterator[Callable[[str], Progress]]:
     """A bar for training each of `runs`, a method and its options, on `data`; it says first how long that will take.
 
-    Gives the `progress` of `fit` for a method. On no terminal, or unless `shown`, there is no bar.
+    Gives the `progress` of `fit` for the next of `runs`, which is of this method. On no terminal, or unless `shown`,
+    there is no bar.
     """
     shown = shown and sys.stderr.isatty()
     costs = {method: _seconds(method, data, network, options) if shown else 1.0 for method, options in runs}
@@ -116,23 +116,21 @@ def estimated(
     form = "{desc} {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
     described = f"{len(runs)} trainings, about {math.ceil(total / 60)} min"
     with tqdm(total=total, desc=described, bar_format=form, disable=not shown) as bar:
-        yield lambda method: lambda: bar.update(costs[method])
+
+        def begun(method: str) -> Progress:
+            before = bar.n
+            return lambda done: bar.update(before + done * costs[method] - bar.n)
+
+        yield begun
 
 
 def _seconds(method: str, data: BiasedImages, network: Builder, options: dict[str, Any]) -> float:
     """How long an epoch takes here, judged by two batches."""
     some = data[torch.linspace(0, len(data) - 1, min(len(data), 2 * BATCH)).long()]
     with torch.random.fork_rng():
-        trained = named(method)(network(), some, Plan(epochs=2, batch_size=BATCH), 0, **options)
+        attacking = {**options, **({"start": 0} if "start" in options else {})}
+        trained = named(method)(network(), some, Plan(epochs=2, batch_size=BATCH), 0, **attacking)
         trained.epoch(1)  # the first one also finds its kernels and its memory
         began = time.perf_counter()
         trained.epoch(2)
     return (time.perf_counter() - began) * len(data) / len(some)
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """`content` into `path`, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
