@@ -24,6 +24,9 @@ from aeda_core.own.predict import predict as predicted_by
 from aeda_core.own.report import Report, Table, as_page
 from aeda_core.own.saved import load_model
 
+MODEL = Path("model")
+"""The folder that a model is written to unless another is named."""
+
 app = typer.Typer()
 out = Console(highlight=False)
 

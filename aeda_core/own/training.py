@@ -25,7 +25,7 @@ TRAINED = DATA / "own" / "trained"
 """Weights of what was trained on images of one's own, and checkpoints of what was stopped; all of it may be deleted."""
 
 BATCH = 64
-FEWEST, MOST = 5, 60
+FEWEST, MOST = 5, 200
 """Epochs: at least so many, so that large sets are seen often enough, and at most so many, for small ones repeat."""
 
 Builder = Callable[[], Classifier]
@@ -59,8 +59,14 @@ def fit(
     options:    of the method
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    steps = epochs * math.ceil(len(data) / BATCH)
     plan = Plan(
-        epochs=epochs, batch_size=BATCH, learning_rate=pace(network).learning_rate, task_balance=1.0, mirror=mirror
+        epochs=epochs,
+        batch_size=BATCH,
+        learning_rate=pace(network).learning_rate,
+        task_balance=1.0,
+        mirror=mirror,
+        averaging=min(0.99, max(0.0, 1 - 4 / steps)),  # over about a quarter of a short training
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
