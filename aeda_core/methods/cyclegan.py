@@ -154,7 +154,6 @@ class Translation:
         self.generator.set_state(state["generator"])
         self.done = state["done"]
 
-
     def generator_loss(self, real: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Least-squares adversarial loss, cycle consistency and identity for images in [-1, 1] of bias values 0 and 1;
         with them, for each bias value, what was painted in it from the other's images."""
