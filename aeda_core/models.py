@@ -107,7 +107,7 @@ def vgg16(
     return Classifier(nn.Sequential(normalise, *convolutions, *head), n_features, n_targets, **classifier)
 
 
-def efficientnet_lite0(n_targets: int, weights: str = imagenet.NAME, **classifier: object) -> Classifier:
+def efficientnet_lite0(n_targets: int, weights: str = imagenet.NAME, **classifier: Any) -> Classifier:
     """A classifier for photographs of any size from 32 pixels: EfficientNet-Lite0, batch norms folded into the
     convolutions, all weights trainable.
 
