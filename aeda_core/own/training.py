@@ -62,10 +62,18 @@ def fit(
     plan = Plan(
         epochs=epochs, batch_size=BATCH, learning_rate=pace(network).learning_rate, task_balance=1.0, mirror=mirror
     )
+    told = 0
+
+    def after_epoch(done: int) -> None:
+        nonlocal told
+        for _ in range(done - told):  # all those before a stop at once
+            progress()
+        told = done
+
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = network().to(device)
-        trained, _ = train(named(method)(model, data.to(device), plan, seed, **options), None, checkpoint, progress)
+        trained, _ = train(named(method)(model, data.to(device), plan, seed, **options), None, checkpoint, after_epoch)
     return trained.to("cpu")
 
 
