@@ -26,7 +26,7 @@ html: .venv/.ready ## render the chapters as they are committed, without executi
 
 test: .venv/.ready ## all tests; every chapter against its outputs and afresh at profile smoke; a strict build
 	$(BIN)/python -m pytest -n auto --dist worksteal
-	$(BIN)/python -m pytest -n auto --dist loadfile --nbval --nbval-current-env book
+	$(BIN)/python -m pytest -n auto --dist loadfile --nbval --nbval-current-env --ignore book/drafts book
 
 reproduce: .venv/.ready ## train every run that is not recorded yet into data/runs, at PROFILE=paper
 	$(BIN)/aeda sweep --profile $(PROFILE)

@@ -13,7 +13,7 @@ from aeda_core.runs import RunRecord, RunSpec
 def trial(own, other, tested_on="validation"):
     """A run with `own` of 100 right on one background and `other` on the other: its bACC is their mean in percent."""
     spec = RunSpec(
-        experiment="x", profile="paper", method="aeda_robust", data={"name": "cmnist"}, model={}, plan={}, options={},
+        method="aeda_robust", data={"name": "cmnist"}, model={}, plan={}, options={},
         seed=0, tested_on=tested_on,
     )  # fmt: skip
     counts = np.zeros((2, 2, 2), int)

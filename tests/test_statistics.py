@@ -85,9 +85,7 @@ def test_a_small_spread_in_the_middle_is_students():
 
 
 def run(data, seed=0, **changes):
-    spec = RunSpec(
-        experiment="x", profile="paper", method="original", data=data, model={}, plan={}, options={}, seed=seed
-    )
+    spec = RunSpec(method="original", data=data, model={}, plan={}, options={}, seed=seed)
     return RunRecord(spec=spec, provenance=MADE, **changes)
 
 

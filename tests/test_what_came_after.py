@@ -169,6 +169,7 @@ class TestShown:
         assert table.data.loc["GroupDRO", "not known"] == "adjustment 1"
 
 
+@pytest.mark.skipif(what_came_after.CHAPTER.draft, reason="the chapter is a draft, whose runs are not recorded")
 def test_the_runs_have_the_settings_that_were_chosen():
     """By held-out bACC, from the records of `tuning`."""
     best = after.chosen(what_came_after.tuned(), "group labels known")

@@ -176,5 +176,10 @@ tuned = partial(common.recorded, tuning, AfterParameters)
 """The committed records of `tuning`."""
 
 CHAPTER = Chapter(
-    "what_came_after", "12_what_came_after.ipynb", AfterParameters, (specs, ten_specs, control_specs), tuning
+    "what_came_after",
+    "12_what_came_after.ipynb",
+    AfterParameters,
+    (specs, ten_specs, control_specs),
+    tuning,
+    draft=True,
 )

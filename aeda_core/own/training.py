@@ -68,10 +68,18 @@ def fit(
         mirror=mirror,
         averaging=min(0.99, max(0.0, 1 - 4 / steps)),  # over about a quarter of a short training
     )
+    told = 0
+
+    def after_epoch(done: int) -> None:
+        nonlocal told
+        for _ in range(done - told):  # all those before a stop at once
+            progress()
+        told = done
+
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = network().to(device)
-        trained, _ = train(named(method)(model, data.to(device), plan, seed, **options), None, checkpoint, progress)
+        trained, _ = train(named(method)(model, data.to(device), plan, seed, **options), None, checkpoint, after_epoch)
     return trained.to("cpu")
 
 
