@@ -25,7 +25,7 @@ TRAINED = DATA / "own" / "trained"
 """Weights of what was trained on images of one's own, and checkpoints of what was stopped; all of it may be deleted."""
 
 BATCH = 64
-FEWEST, MOST = 5, 200
+FEWEST, MOST = 4, 200
 """Epochs: at least so many, so that large sets are seen often enough, and at most so many, for small ones repeat."""
 
 Builder = Callable[[], Classifier]
@@ -68,18 +68,10 @@ def fit(
         mirror=mirror,
         averaging=min(0.99, max(0.0, 1 - 4 / steps)),  # over about a quarter of a short training
     )
-    told = 0
-
-    def after_epoch(done: int) -> None:
-        nonlocal told
-        for _ in range(done - told):  # all those before a stop at once
-            progress()
-        told = done
-
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = network().to(device)
-        trained, _ = train(named(method)(model, data.to(device), plan, seed, **options), None, checkpoint, after_epoch)
+        trained, _ = train(named(method)(model, data.to(device), plan, seed, **options), None, checkpoint, progress)
     return trained.to("cpu")
 
 
