@@ -73,9 +73,9 @@ def run(
             f"chapter '{chapter}' has no run of {method} with seed {seed}; it asks for others or none."
         )
     spec = found[0]
-    (record,) = runs.run_all([spec], live=parameters.live, data_root=data)
+    (record,) = runs.run_all([spec], profile=profile, data_root=data)
     out.print(record.refused or f"bACC {record.bacc:.2f} %, model bias {record.bias:.2f}")
-    kept = runs.kept(spec, parameters.live)
+    (kept,) = runs.kept([spec], profile)
     out.print(f"{kept.relative_to(PROJECT) if IN_CHECKOUT else kept}")
 
 
@@ -94,7 +94,7 @@ def sweep(
         specs = chapter.tuning(parameters) if tuning else chapter.specs(parameters)
         # with a change of the reader's the runs are no longer those that the committed chapters show
         own = bool(_pairs(set_, chapter))
-        runs.run_all(specs, live=parameters.live, data_root=data, workers=workers, label=name, own=own)
+        runs.run_all(specs, profile=profile, data_root=data, workers=workers, label=name, own=own)
         if chapter.keep and profile == "paper" and not own:
             chapter.keep(data)
         out.print(f"{name}: {len(specs)} runs recorded at profile {profile}")
@@ -122,7 +122,7 @@ def book(
         own = {"data_root": _absolute(data)} if data else {}
         given[chapter.notebook] = {"profile": profile, **own, **_pairs(set_, chapter)}
     # trained here, all under one progress bar and none twice; the chapters find their records
-    runs.run_all(list(wanted.values()), live=parameters.live, data_root=data, label="training")
+    runs.run_all(list(wanted.values()), profile=profile, data_root=data, label="training")
     _execute_all(given, staged / "book")
     render(staged, into)
 

@@ -41,7 +41,12 @@ def missing_records() -> list[str]:
     """The chapters that ask for runs which nobody has recorded."""
     found = []
     for name, chapter in CHAPTERS.items():
-        missing = [spec for spec in _specs(chapter) if runs.kept(spec) is None]
+        missing = [
+            spec
+            for specs in chapter.asked()
+            for spec, path in zip(specs, runs.kept(specs), strict=True)
+            if path is None
+        ]
         if missing:
             found.append(
                 f"chapter '{name}' asks for {len(missing)} runs without a record, {missing[0].method} with seed "
@@ -84,13 +89,8 @@ def stale_chapter(chapter: Chapter) -> list[str]:
 
 def records_of(chapter: Chapter) -> str:
     """A digest of the committed records that a chapter asks for."""
-    paths = {spec.id: runs.kept(spec) for spec in _specs(chapter)}
-    return provenance.digest([(id_, path.read_text("utf-8") if path else "") for id_, path in sorted(paths.items())])
-
-
-def _specs(chapter: Chapter) -> list[RunSpec]:
-    parameters = chapter.parameters.load("recorded")
-    return [*chapter.specs(parameters), *chapter.tuning(parameters)]
+    paths = {path for specs in chapter.asked() for path in runs.kept(specs) if path is not None}
+    return provenance.digest([(path.name, path.read_text("utf-8")) for path in sorted(paths)])
 
 
 def outputs_of(notebook: nbformat.NotebookNode) -> str:
@@ -125,9 +125,14 @@ def sample(n: int, seed: int, minutes: float) -> list[RunRecord]:
 
 def committed() -> list[RunRecord]:
     """Every record that a chapter asks for, in an order that depends on nothing but the specs."""
-    specs = {spec.id: spec for chapter in CHAPTERS.values() for spec in _specs(chapter)}
-    found = [runs.recorded(spec) for _, spec in sorted(specs.items())]
-    return [record for record in found if record is not None]
+    found = {
+        record.spec.id: record
+        for chapter in CHAPTERS.values()
+        for specs in chapter.asked()
+        for record in runs.recorded(specs)
+        if record is not None
+    }
+    return [found[id_] for id_ in sorted(found)]
 
 
 def _families() -> list[list[RunRecord]]:
@@ -199,7 +204,7 @@ def verify(record: RunRecord, data_root: str = "") -> str:
 
 
 def _what(record: RunRecord) -> str:
-    return f"{record.spec.method} of {record.spec.experiment}, seed {record.spec.seed} ({record.spec.id})"
+    return f"{record.spec.method} on {record.spec.data['name']}, seed {record.spec.seed} ({record.spec.id})"
 
 
 def _environment(record: RunRecord) -> tuple[object, ...]:

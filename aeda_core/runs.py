@@ -19,7 +19,7 @@ from concurrent.futures import ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -37,6 +37,10 @@ RESULTS_VERSION = 1
 """Part of every spec; raised by hand when a change to the library changes results."""
 
 RUNS = DATA / "runs"
+Store = Literal["paper", "own", "live"]
+"""A folder of RUNS: the committed protocol; what a reader trained at profile `paper`; what was trained at the others. The
+last two are git-ignored."""
+
 CHECKPOINTS = DATA / "checkpoints"
 
 
@@ -45,7 +49,7 @@ class MissingRecord(Problem):
 
 
 class RunSpec(BaseModel):
-    """Everything that decides the result of a run; the paths and the device do not.
+    """Everything that decides the result of a run, and nothing else: neither who asks for it nor where it is kept.
 
     data:    name of the data set, the fingerprint of its source, and how it is made from it
     model:   arguments of `models.build`
@@ -56,8 +60,6 @@ class RunSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    experiment: str
-    profile: str
     method: str
     data: dict[str, Any]
     model: dict[str, Any]
@@ -73,19 +75,10 @@ class RunSpec(BaseModel):
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
-    @property
-    def path(self) -> Path:
-        """Where the record of this spec is kept."""
-        return self._in(self.profile)
-
-    @property
-    def own_path(self) -> Path:
-        """Where it is kept if it is of profile `paper` and a reader's own, no part of the protocol: git-ignored."""
-        return self._in("own" if self.profile == "paper" else self.profile)
-
-    def _in(self, folder: str) -> Path:
+    def path(self, store: Store) -> Path:
+        """Where `store` keeps the record of this spec."""
         fold = f"-f{self.data['fold']}" if "fold" in self.data else ""
-        return RUNS / folder / self.experiment / f"{self.method}{fold}-s{self.seed}-{self.id}.json"
+        return RUNS / store / self.data["name"] / f"{self.method}{fold}-s{self.seed}-{self.id}.json"
 
     @property
     def target_names(self) -> tuple[str, ...]:
@@ -108,7 +101,7 @@ class RunRecord(BaseModel):
     confusion:  (B, T, T) or (A, B, 2, 2) counts on the images of `spec.tested_on`
     bootstrap:  bACC and bias if other persons had been tested (see `metrics.bootstrap`); of attributes, for a
                 person counts for all of them at once, which the counts no longer tell
-    provenance: date, commit, versions, device, seconds, peak memory; nothing in it depends on chance alone
+    provenance: the profile that it was trained for, date, commit, versions, device, seconds, peak memory
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -127,6 +120,11 @@ class RunRecord(BaseModel):
         options = self.spec.options
         variant = "_stopped" if "stop" in options else "_robust_source" if options.get("source_radius") else ""
         return self.spec.method + variant
+
+    @property
+    def profile(self) -> str:
+        """The profile that it was trained for; `none` where none asked for it."""
+        return str(self.provenance["profile"])
 
     @property
     def counts(self) -> np.ndarray:
@@ -154,23 +152,32 @@ class RunRecord(BaseModel):
         return int((~metrics.defined(self.counts)).sum())
 
 
-def execute(spec: RunSpec, data_root: str = "", ticks: str | None = None, *, own: bool = True) -> RunRecord:
+def execute(
+    spec: RunSpec, data_root: str = "", ticks: str | None = None, *, profile: str, own: bool = True
+) -> RunRecord:
     """Run `spec` and keep its record; picks up where a stopped run of the same spec was.
 
     data_root: where the data is; must hold what the spec's fingerprint names
     ticks:     a file that grows by one byte an epoch, for whoever watches
-    own:       whether it is a reader's own run and no part of the committed protocol
+    profile:   the one that it is trained for
+    own:       at profile `paper`, whether it is a reader's own run and no part of the committed protocol
     """
     checkpoint = CHECKPOINTS / f"{spec.id}.pt"
-    record = perform(spec, data_root, checkpoint, ticks)
-    path = spec.own_path if own else spec.path
-    write_atomically(path, record.model_dump_json(indent=None, exclude_none=True) + "\n")
+    record = perform(spec, data_root, checkpoint, ticks, profile)
+    store: Store = "live" if profile != "paper" else "own" if own else "paper"
+    write_atomically(spec.path(store), record.model_dump_json(indent=None, exclude_none=True) + "\n")
     checkpoint.unlink(missing_ok=True)
     checkpoint.with_suffix(".cost").unlink(missing_ok=True)
     return record
 
 
-def perform(spec: RunSpec, data_root: str = "", checkpoint: Path | None = None, ticks: str | None = None) -> RunRecord:
+def perform(
+    spec: RunSpec,
+    data_root: str = "",
+    checkpoint: Path | None = None,
+    ticks: str | None = None,
+    profile: str = "none",
+) -> RunRecord:
     """Run `spec` and keep nothing but, after every epoch, `checkpoint`."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
@@ -190,6 +197,7 @@ def perform(spec: RunSpec, data_root: str = "", checkpoint: Path | None = None, 
         machine = provenance.machine(device)
     seconds, cpu_seconds = cost.total
     made = {
+        "profile": profile,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         **code,
         "data": splits.source,
@@ -227,18 +235,31 @@ def _outcome(
     return outcome
 
 
-def kept(spec: RunSpec, live: bool = False) -> Path | None:
-    """The file with the record of `spec`, if there is one: the protocol's, a reader's own or, unless `live`, the one in
-    bfloat16 that stands in until it is trained in float32."""
-    places = [spec.path, spec.own_path, *([] if live else [spec.in_bf16.path])]
-    return next((path for path in places if path.exists()), None)
+def kept(specs: Sequence[RunSpec], profile: str = "recorded") -> list[Path | None]:
+    """For each of `specs`, which are compared with one another, the file with its record, if there is one.
+
+    Profiles `recorded` and `paper` read what was trained at `paper`; the others read the store `live`, too, for the
+    same spec is the same result. At `recorded` the protocol's records in bfloat16 stand in until all of `specs` are
+    recorded in float32, so that a comparison mixes the two only where a run has no record but in float32.
+    """
+    stores: tuple[Store, ...] = ("paper", "own") if profile in ("recorded", "paper") else ("paper", "own", "live")
+    found = [_first(spec.path(store) for store in stores) for spec in specs]
+    if profile != "recorded" or None not in found:
+        return found
+    stand_ins = [_first([spec.in_bf16.path("paper")]) for spec in specs]
+    return [stand_in or path for stand_in, path in zip(stand_ins, found, strict=True)]
 
 
-def recorded(spec: RunSpec, live: bool = False) -> RunRecord | None:
-    """The record of `spec`, if there is one (see `kept`)."""
-    path = kept(spec, live)
-    if path is None:
-        return None
+def _first(paths: Iterable[Path]) -> Path | None:
+    return next((path for path in paths if path.exists()), None)
+
+
+def recorded(specs: Sequence[RunSpec], profile: str = "recorded") -> list[RunRecord | None]:
+    """The records of `specs`, those there are (see `kept`)."""
+    return [_read(path, spec) if path else None for spec, path in zip(specs, kept(specs, profile), strict=True)]
+
+
+def _read(path: Path, spec: RunSpec) -> RunRecord:
     record = RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
     if record.spec not in (spec, spec.in_bf16):
         raise Problem(f"'{path}' holds the record of another spec; it was edited by hand: delete it.")
@@ -248,33 +269,36 @@ def recorded(spec: RunSpec, live: bool = False) -> RunRecord | None:
 def run_all(
     specs: Sequence[RunSpec],
     *,
-    live: bool,
+    profile: str = "recorded",
     data_root: str = "",
     workers: int | None = None,
     label: str = "training",
     own: bool = True,
 ) -> list[RunRecord]:
-    """The records of `specs`, in their order; those that are missing are trained if `live`.
+    """The records of `specs`, in their order; those that are missing are trained, unless `profile` is `recorded`.
 
     workers: runs at a time; by default as many as there are CPU cores, or one on a GPU
     label:   stands before the progress bar
     own:     where records of profile `paper` go: a reader's own, or the committed protocol
     Raises MissingRecord if one is missing and nothing may be trained.
     """
-    found = {spec.id: recorded(spec, live) for spec in specs}
-    missing = [spec for spec in specs if found[spec.id] is None]
-    if missing and not live:
+    found = recorded(specs, profile)
+    missing = {spec.id: spec for spec, record in zip(specs, found, strict=True) if record is None}
+    if missing and profile == "recorded":
+        first = next(iter(missing.values()))
         raise MissingRecord(
-            f"{len(missing)} of {len(specs)} recorded runs are missing, {missing[0].method} with seed "
-            f"{missing[0].seed} ({missing[0].id}) the first; `make reproduce PROFILE={missing[0].profile}` makes them, "
-            "or choose profile laptop to train a smaller version here."
+            f"{len(missing)} of {len(specs)} recorded runs are missing, {first.method} with seed {first.seed} "
+            f"({first.id}) the first; `make reproduce PROFILE=paper` makes them, or choose profile laptop to train a "
+            "smaller version here."
         )
-    for record in _train(missing, data_root, workers, label, own):
-        found[record.spec.id] = record
-    return [found[spec.id] for spec in specs]
+    training = _train(list(missing.values()), data_root, workers, label, profile, own)
+    trained = {record.spec.id: record for record in training}
+    return [record or trained[spec.id] for spec, record in zip(specs, found, strict=True)]
 
 
-def _train(specs: list[RunSpec], data_root: str, workers: int | None, label: str, own: bool) -> Iterable[RunRecord]:
+def _train(
+    specs: list[RunSpec], data_root: str, workers: int | None, label: str, profile: str, own: bool
+) -> Iterable[RunRecord]:
     if not specs:
         return
     workers = workers or (1 if torch.cuda.is_available() else provenance.cores())
@@ -282,7 +306,7 @@ def _train(specs: list[RunSpec], data_root: str, workers: int | None, label: str
     with tempfile.TemporaryDirectory() as folder, _progress(total, label) as bar:
         ticks, pool = Path(folder, "ticks"), _pool(workers)
         ticks.touch()
-        pending = {pool.submit(execute, spec, data_root, str(ticks), own=own) for spec in specs}
+        pending = {pool.submit(execute, spec, data_root, str(ticks), profile=profile, own=own) for spec in specs}
         try:
             while pending:
                 done, pending = wait(pending, timeout=0.5)

@@ -79,9 +79,19 @@ def epochs_of(spec: RunSpec, course: str, chance: np.random.Generator) -> list[d
     return rows
 
 
-def record_of(spec: RunSpec, kind: str, course: str, seed: int, data: str, refused: bool = False) -> RunRecord:
+def record_of(
+    spec: RunSpec, kind: str, course: str, seed: int, data: str, profile: str, refused: bool = False
+) -> RunRecord:
     chance = np.random.default_rng(seed)
-    made = {"data": data, "device": "a CPU", "seconds": 1.0, "python": "3", "packages": {"torch": "2"}, **MADE}
+    made = {
+        "data": data,
+        "device": "a CPU",
+        "seconds": 1.0,
+        "python": "3",
+        "packages": {"torch": "2"},
+        **MADE,
+        "profile": profile,
+    }
     if refused:
         return RunRecord(spec=spec, refused="a group is empty.", groups=groups_of(spec, chance), provenance=made)
     counts = counts_of(spec, kind, chance)
@@ -127,8 +137,7 @@ class Case:
             kind = self.kind or str(chance.choice(KINDS[:-1]))  # all are tested on the same images
             course = self.course or str(chance.choice(COURSES))
             refused = spec.method in REFUSING and spec.seed in self.refuse
-            spec = spec.model_copy(update={"profile": self.profile})
-            made.append(record_of(spec, kind, course, int(chance.integers(2**31)), self.data, refused))
+            made.append(record_of(spec, kind, course, int(chance.integers(2**31)), self.data, self.profile, refused))
         return made
 
     def on_digits(self) -> list[RunRecord]:

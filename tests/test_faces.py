@@ -35,8 +35,6 @@ def record(method, fold=0, lean=0.4, right=0.7, *, profile="paper", data=CELEBA)
     bias = metrics.model_bias(counts)
     return RunRecord(
         spec=RunSpec(
-            experiment="celeba",
-            profile=profile,
             method=method,
             data={"name": "celeba", "fold": fold, "folds": 5},
             model={"width": 0.25},
@@ -48,7 +46,7 @@ def record(method, fold=0, lean=0.4, right=0.7, *, profile="paper", data=CELEBA)
         groups=np.stack([1000 * RATIOS, 1000 * (1 - RATIOS)], axis=1).round().astype(int).tolist(),
         confusion=counts.tolist(),
         bootstrap={"bacc": [70.0] * 40, "bias": np.linspace(bias - 0.2, bias + 0.2, 40).tolist()},
-        provenance={"data": data, "device": "a CPU, 1 thread", "seconds": 60.0, **MADE},
+        provenance={"data": data, "device": "a CPU, 1 thread", "seconds": 60.0, **MADE, "profile": profile},
     )
 
 
@@ -236,4 +234,4 @@ def test_what_is_said_of_the_bias_head_reaches_the_methods_that_it_is_said_of():
 
 
 def test_a_fold_is_in_the_name_of_its_record(records):
-    assert records[1].spec.path.name.startswith("original-f1-s1-")
+    assert records[1].spec.path("paper").name.startswith("original-f1-s1-")

@@ -58,8 +58,8 @@ def chapter(tmp_path, monkeypatch):
     record = RunRecord(spec=spec, provenance={"cpu_seconds": 1.0})
     monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(gate, "PROJECT", tmp_path)
-    runs.write_atomically(spec.path, record.model_dump_json() + "\n")
-    made = gate.Chapter("chapter.ipynb", Parameters, lambda p: [spec])
+    runs.write_atomically(spec.path("paper"), record.model_dump_json() + "\n")
+    made = gate.Chapter("chapter.ipynb", Parameters, (lambda p: [spec],))
     notebook = nbformat.v4.new_notebook()
     output = nbformat.v4.new_output("execute_result", {"text/plain": "67.9"}, execution_count=1)
     notebook.cells = [nbformat.v4.new_code_cell("1 + 1", outputs=[output], execution_count=1)]
@@ -67,7 +67,7 @@ def chapter(tmp_path, monkeypatch):
     (tmp_path / "book").mkdir()
     nbformat.write(notebook, tmp_path / "book" / "chapter.ipynb")
     monkeypatch.setattr(gate, "CHAPTERS", {"chapter": made})
-    return made, tmp_path / "book" / "chapter.ipynb", spec.path
+    return made, tmp_path / "book" / "chapter.ipynb", spec.path("paper")
 
 
 class TestChapters:
@@ -91,7 +91,7 @@ class TestChapters:
         made, _, _ = chapter
         spec = made.specs(None)[0]
         other = spec.model_copy(update={"plan": {**spec.plan, "epochs": spec.plan["epochs"] + 1}})
-        gate.CHAPTERS["chapter"] = gate.Chapter("chapter.ipynb", Parameters, lambda p: [other])
+        gate.CHAPTERS["chapter"] = gate.Chapter("chapter.ipynb", Parameters, (lambda p: [other],))
         (sentence,) = gate.problems()
         assert "chapter 'chapter' asks for 1 runs without a record" in sentence and "`aeda sweep chapter`" in sentence
 
@@ -134,7 +134,7 @@ class TestVerify:
         confusion = json.loads(json.dumps(record.confusion))
         confusion[0][0][0] += 1
         with pytest.raises(
-            gate.Stale, match=r"original of cmnist, seed 0 .* different from its record .* RESULTS_VERSION"
+            gate.Stale, match=r"original on cmnist, seed 0 .* different from its record .* RESULTS_VERSION"
         ):
             gate.verify(record.model_copy(update={"confusion": confusion}), "embedded")
 
@@ -160,7 +160,7 @@ class TestVerify:
     def test_without_other_seeds_there_is_nothing_to_judge_by(self, record, monkeypatch):
         monkeypatch.setattr(gate, "committed", lambda: [record])
         elsewhere = record.model_copy(update={"provenance": {**record.provenance, "device": "another"}})
-        with pytest.raises(gate.Stale, match=r"1 runs like original of cmnist"):
+        with pytest.raises(gate.Stale, match=r"1 runs like original on cmnist"):
             gate.verify(elsewhere, "embedded")
 
     def test_bfloat16_is_not_emulated(self, record, seeds, monkeypatch):

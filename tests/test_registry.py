@@ -206,8 +206,6 @@ class TestDataSets:
         datasets.discover(new_package("recorded_data", NEW_DATA))
         kind = datasets.named("squares")
         spec = runs.RunSpec(
-            experiment="squares",
-            profile="smoke",
             method="aeda_robust",
             data={"name": "squares", "fingerprint": kind.fingerprint, "n": 30},
             model=kind.network,
@@ -247,5 +245,5 @@ class TestDataSets:
 
     def test_a_run_about_gender_has_its_values_as_targets(self):
         data = {"name": "celeba", "fingerprint": "", "targets": "bias"}
-        common = {"experiment": "x", "profile": "smoke", "method": "hard_switch", "model": {}, "plan": {}}
+        common = {"method": "hard_switch", "model": {}, "plan": {}}
         assert runs.RunSpec(data=data, options={}, seed=0, **common).target_names == ("female", "male")

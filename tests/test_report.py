@@ -62,8 +62,6 @@ def record(
     ]
     return RunRecord(
         spec=RunSpec(
-            experiment="cmnist",
-            profile=profile,
             method=method,
             data={"name": "cmnist", "fingerprint": "f" * 64, "n_train": 6000, "correlation": 1.0},
             model={},
@@ -74,7 +72,7 @@ def record(
         refused=refused,
         epochs=[] if refused else rows,
         confusion=None if refused else confusion or counts(90, 10),
-        provenance={"data": data, "device": "a CPU, 1 thread", "seconds": 60.0, **MADE},
+        provenance={"data": data, "device": "a CPU, 1 thread", "seconds": 60.0, **MADE, "profile": profile},
     )
 
 

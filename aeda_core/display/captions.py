@@ -48,7 +48,7 @@ def origin(records: Sequence[RunRecord]) -> str:
     number = "one" if most == 1 else str(most) if fewest == most else f"{fewest} to {most}"
     folds = records[0].spec.data.get("folds", most)
     seeds = f"{number} of {folds} folds" if unit == "fold" else f"{number} {unit}{'s' if most > 1 else ''}"
-    profiles = _listed(r.spec.profile for r in records)
+    profiles = _listed(r.profile for r in records)
     sentence = (
         f"Profile {profiles}; data: {_listed(data_phrase(r.provenance['data']) for r in records)}; "
         f"{seeds} a method; trained on {_listed(r.provenance['device'] for r in records)}."
@@ -67,7 +67,7 @@ def details(records: Sequence[RunRecord]) -> str:
     fingerprints = _listed(f"{r.spec.data['name']} {r.spec.data['fingerprint'][:12]}" for r in records)
     cpu, clock = (sum(r.provenance[name] for r in records) / 60 for name in ("cpu_seconds", "seconds"))
     told = {
-        "runs": f"{len(records)}, profile {_listed(r.spec.profile for r in records)}, "
+        "runs": f"{len(records)}, profile {_listed(r.profile for r in records)}, "
         f"{_listed(unit_of([r]) for r in records)}s {', '.join(map(str, sorted({r.spec.seed for r in records})))}",
         "data": f"{_listed(data_phrase(r.provenance['data']) for r in records)}; fingerprint {fingerprints}",
         "device": _listed(r.provenance["device"] for r in records),
@@ -85,7 +85,7 @@ def details(records: Sequence[RunRecord]) -> str:
 
 def command(record: RunRecord) -> str:
     """What makes this run again where its record is missing."""
-    return _sweeps().get(record.spec.id) or f"aeda book --profile {record.spec.profile}"
+    return _sweeps().get(record.spec.id) or f"aeda book --profile {record.profile}"
 
 
 @functools.cache

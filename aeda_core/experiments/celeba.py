@@ -183,7 +183,7 @@ def specs(p: CelebAParameters, methods: tuple[str, ...] = METHODS, folds: Iterab
     }
     shared = {"data": data, "model": network, "plan": plan}
     return [
-        common.spec(p, "celeba", method, fold, shared, {"data": {"fold": fold}}, *_own(p, method))
+        common.spec(method, fold, shared, {"data": {"fold": fold}}, *_own(p, method))
         for fold in (range(p.seeds) if folds is None else folds)
         for method in methods
         if folds is not None or fold < AFFORDED.get(method, p.folds)
@@ -205,7 +205,7 @@ def tuning(p: CelebAParameters) -> list[RunSpec]:
     judged by people held out of them."""
     half = {"epochs": max(1, p.epochs // 4 * 2), "start": p.start // 2}
     return [
-        spec.model_copy(update={"experiment": "celeba_tuning", "tested_on": "validation"})
+        spec.model_copy(update={"tested_on": "validation"})
         for method, settings in TUNING.items()
         for setting in settings
         for spec in specs(

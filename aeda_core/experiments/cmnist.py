@@ -130,9 +130,7 @@ def specs(p: CMNISTParameters, methods: tuple[str, ...] = METHODS) -> list[RunSp
     }
     own = {"oracle": {"data": {"correlation": 0.5}}, "aeda_robust_warm": {"options": {"steps": p.warm_steps}}}
     return [
-        common.spec(
-            p, "cmnist", method, seed, shared, *common.compared(method, p, CMNISTParameters), own.get(method, {})
-        )
+        common.spec(method, seed, shared, *common.compared(method, p, CMNISTParameters), own.get(method, {}))
         for seed in range(p.seeds)
         for method in methods
     ]
@@ -142,9 +140,7 @@ def tuning(p: CMNISTParameters) -> list[RunSpec]:
     """The runs behind the choice of hyper-parameters: every setting of TUNING once, half as long, never tested on the
     test set."""
     return [
-        spec.model_copy(
-            update={"experiment": "cmnist_tuning", "tested_on": "validation", "seed": TUNING_SEED},
-        )
+        spec.model_copy(update={"tested_on": "validation", "seed": TUNING_SEED})
         for method, settings in TUNING.items()
         for setting in settings
         for spec in specs(p.model_copy(update={"epochs": p.epochs // 2, **setting, "seeds": 1}), (method,))

@@ -38,12 +38,12 @@ def options(method: str, p: Parameters, chapter: type[Parameters]) -> dict[str, 
     return {name: getattr(p, name) for name in named(method).Options.model_fields if name in chapter.model_fields}
 
 
-def spec(p: Parameters, experiment: str, method: str, seed: int, *parts: Parts) -> RunSpec:
+def spec(method: str, seed: int, *parts: Parts) -> RunSpec:
     """The run of `method` with this seed, with the values of all `parts`; where they say different things, with those
     of the last."""
     names = ("data", "model", "plan", "options")
     given = {name: {k: v for part in parts for k, v in part.get(name, {}).items()} for name in names}
-    return RunSpec(experiment=experiment, profile=p.profile if p.live else "paper", method=method, seed=seed, **given)
+    return RunSpec(method=method, seed=seed, **given)
 
 
 def compared(method: str, p: Parameters, chapter: type[Parameters]) -> list[Parts]:
@@ -63,7 +63,7 @@ def compared(method: str, p: Parameters, chapter: type[Parameters]) -> list[Part
 
 def records(specs: Callable[..., list[RunSpec]], p: Parameters, *selection: Any) -> list[RunRecord]:
     """The records of `specs(p, *selection)`: looked up, and where `p` is live trained if they are missing."""
-    return runs.run_all(specs(p, *selection), live=p.live, data_root=p.data_root)
+    return runs.run_all(specs(p, *selection), profile=p.profile, data_root=p.data_root)
 
 
 def recorded(specs: Callable[..., list[RunSpec]], chapter: type[Parameters]) -> list[RunRecord]:

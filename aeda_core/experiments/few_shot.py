@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from aeda_core import models, runs
+from aeda_core import models
 from aeda_core.datasets import cmnist, mnist
+from aeda_core.datasets.base import DATA
 from aeda_core.datasets.cmnist import CMNIST
 from aeda_core.experiments import common
 from aeda_core.methods import Plan
@@ -45,7 +46,7 @@ TUNING: dict[str, tuple[dict[str, Any], ...]] = {
 """What was tried, each on two draws; judged by F1, the harmonic mean of precision and accuracy, of the four digits on
 held-out training digits."""
 
-SAMPLES = runs.RUNS / "paper" / "few_shot" / "samples.npz"
+SAMPLES = DATA / "few_shot_samples.npz"
 
 
 class FewShotParameters(Parameters):
@@ -120,7 +121,7 @@ def specs(p: FewShotParameters, variants: tuple[str, ...] = VARIANTS) -> list[Ru
         "few_shot": {"options": {**common.options("few_shot", p, FewShotParameters), "few": list(FEW)}},
     }
     return [
-        common.spec(p, "few_shot", METHOD[variant], seed, shared, {"data": {"draw": seed}}, own[variant])
+        common.spec(METHOD[variant], seed, shared, {"data": {"draw": seed}}, own[variant])
         for seed in range(p.seeds)
         for variant in variants
     ]
@@ -138,7 +139,6 @@ def tuning(p: FewShotParameters) -> list[RunSpec]:
     return [
         spec.model_copy(
             update={
-                "experiment": "few_shot_tuning",
                 "tested_on": "validation",
                 "seed": TUNING_SEED + spec.seed,
                 "data": {**spec.data, "n_validation": 2000, "draw": TUNING_SEED + spec.seed},
@@ -178,7 +178,6 @@ def keep_samples(data_root: str = "") -> None:
     images, source = _samples(
         FewShotParameters.load("paper", n_train=3000, data_root=mnist.EMBEDDED), mnist.load(mnist.EMBEDDED)
     )
-    SAMPLES.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(SAMPLES, **images, source=source)
 
 

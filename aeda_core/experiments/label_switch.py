@@ -154,8 +154,8 @@ def _switches(
     """Hard switch, and ADV switch with a source for each radius."""
     attacks = [{"options": {**options, "source_radius": radius}} for radius in radii]
     return [
-        common.spec(p, "label_switch", "hard_switch", seed, shared),
-        *(common.spec(p, "label_switch", "adversarial_switch", seed, shared, attack) for attack in attacks),
+        common.spec("hard_switch", seed, shared),
+        *(common.spec("adversarial_switch", seed, shared, attack) for attack in attacks),
     ]
 
 

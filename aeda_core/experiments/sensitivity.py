@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -129,9 +130,8 @@ class SensitivityParameters(cmnist.CMNISTParameters):
 
 
 def specs(p: SensitivityParameters) -> list[RunSpec]:
-    """The runs behind every plot; those at the base are shared."""
-    plans = [*(plan(p, choice) for choice in CHOICES.values()), cheaper_plan(p)]
-    found = {spec.id: spec for each in plans for own in each.values() for spec in own}
+    """The runs behind every choice's plot; those at the base are shared."""
+    found = {spec.id: spec for choice in CHOICES.values() for own in plan(p, choice).values() for spec in own}
     return list(found.values())
 
 
@@ -139,11 +139,12 @@ def cheaper_plan(p: SensitivityParameters) -> dict[str, list[RunSpec]]:
     """By name in CHEAPER: the runs, one a seed, as in chapter 05 at the same profile."""
     digits = _digits(p)
     plans = {name: _with(cmnist.specs(digits, (method,)), options) for name, (method, options) in CHEAPER.items()}
-    plans |= {FRESH: plans[FRESH][:FRESH_SEEDS]}
-    if p.profile not in ("paper", "recorded"):
-        return plans
-    # chapter 05's own records are in bfloat16, and are to stay together until all of them are made anew
-    return {name: [s.model_copy(update={"experiment": "cheaper"}) for s in own] for name, own in plans.items()}
+    return plans | {FRESH: plans[FRESH][:FRESH_SEEDS]}
+
+
+def cheaper_specs(p: SensitivityParameters) -> list[RunSpec]:
+    """The runs of `cheaper_plan`."""
+    return [spec for own in cheaper_plan(p).values() for spec in own]
 
 
 def tuning(p: SensitivityParameters) -> list[RunSpec]:
@@ -151,13 +152,7 @@ def tuning(p: SensitivityParameters) -> list[RunSpec]:
     digits = _digits(p)
     digits = digits.model_copy(update={"epochs": digits.epochs // 2, "seeds": 2})
     return [
-        spec.model_copy(
-            update={
-                "experiment": "cmnist_tuning",
-                "tested_on": "validation",
-                "seed": cmnist.TUNING_SEED + spec.seed,
-            }
-        )
+        spec.model_copy(update={"tested_on": "validation", "seed": cmnist.TUNING_SEED + spec.seed})
         for options in WARM_TUNING
         for spec in _with(cmnist.specs(digits, ("aeda_robust_warm",)), options)
     ]
@@ -169,9 +164,8 @@ tuned = partial(common.recorded, tuning, SensitivityParameters)
 
 def cheaper(p: SensitivityParameters) -> dict[str, list[RunRecord]]:
     """By name in CHEAPER: the records of `cheaper_plan`."""
-    return {
-        name: runs.run_all(own, live=p.live, data_root=p.data_root, label=name) for name, own in cheaper_plan(p).items()
-    }
+    found = iter(runs.run_all(cheaper_specs(p), profile=p.profile, data_root=p.data_root, label="cheaper"))
+    return {name: list(islice(found, len(own))) for name, own in cheaper_plan(p).items()}
 
 
 def plan(p: SensitivityParameters, choice: Choice) -> dict[tuple[str, str], list[RunSpec]]:
@@ -186,7 +180,7 @@ def plan(p: SensitivityParameters, choice: Choice) -> dict[tuple[str, str], list
 def records(p: SensitivityParameters) -> dict[str, dict[tuple[str, str], list[RunRecord]]]:
     """By choice, then by method and value, the chapter's records: looked up, and trained where `p` is live."""
     asked = specs(p)
-    trained = runs.run_all(asked, live=p.live, data_root=p.data_root, label="sensitivity")
+    trained = runs.run_all(asked, profile=p.profile, data_root=p.data_root, label="sensitivity")
     found = {spec.id: record for spec, record in zip(asked, trained, strict=True)}
     return {
         name: {key: [found[spec.id] for spec in own] for key, own in plan(p, choice).items()}
@@ -208,6 +202,6 @@ def _varied(p: SensitivityParameters, method: str, change: dict[str, Any]) -> li
     fields |= {name: max(1, lengths[name] // p.shorter) for name in ("n_train", "epochs")}
     extra = {k: v for k, v in change.items() if k not in type(p).model_fields}
     return [
-        spec.model_copy(update={"experiment": "sensitivity", "options": {**spec.options, **extra}})
+        spec.model_copy(update={"options": {**spec.options, **extra}})
         for spec in cmnist.specs(p.model_copy(update=fields), (method,))
     ]

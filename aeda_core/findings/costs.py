@@ -15,13 +15,12 @@ from aeda_core.runs import RunRecord
 def page() -> str:
     """Markdown, a section for each chapter that trains something; a run stands with the first chapter that asks for
     it."""
-    parts, found = [], {}
+    parts: list[str] = []
+    found: dict[str, RunRecord] = {}
     for key, chapter in CHAPTERS.items():
-        parameters = chapter.parameters.load("recorded")
-        asked = {spec.id: spec for spec in (*chapter.specs(parameters), *chapter.tuning(parameters))}
-        unseen = {id_: spec for id_, spec in asked.items() if id_ not in found}
-        new = runs.run_all(list(unseen.values()), live=False)
-        found |= zip(unseen, new, strict=True)
+        shown = {record.spec.id: record for specs in chapter.asked() for record in runs.run_all(specs)}
+        new = [record for id_, record in shown.items() if id_ not in found]
+        found |= shown
         if new:
             title = chapter.notebook.removesuffix(".ipynb")
             parts += [f"## {{doc}}`{title}`", f"`aeda sweep {key}`, {_total(new)}.", table(new)]
@@ -41,7 +40,7 @@ def table(records: Sequence[RunRecord]) -> str:
 
 def _row(record: RunRecord) -> dict[str, object]:
     spec, made = record.spec, record.provenance
-    tuning = ", tuning" if spec.experiment.endswith("_tuning") else ""
+    tuning = ", tuning" if spec.tested_on == "validation" else ""
     return {
         "data": {"cmnist": "digits", "celeba": "faces"}[spec.data["name"]],
         "method": label(record.name) + tuning,

@@ -119,7 +119,7 @@ def judge(said: Statement, runs: Runs) -> Claim:
         ours=NOT_APPLICABLE if refused else round(float(np.mean(found)), said.decimals) if found else None,
         ci95=ci and (round(ci[0], said.decimals), round(ci[1], said.decimals)),
         n=len(own) if refused else len(found),
-        profile=_listed(run.spec.profile for run in own.values()),
+        profile=_listed(run.profile for run in own.values()),
         data=_listed(run.provenance["data"] for run in own.values()),
         device=_listed(run.provenance["device"] for run in own.values()),
         verdict=_verdict(said, runs, refused, values, ci),
@@ -170,7 +170,7 @@ def _has_effect(said: Statement, runs: Runs, values: dict[int, float]) -> bool:
 
 def _is_judged(own: dict[int, RunRecord]) -> bool:
     return bool(own) and all(
-        run.spec.profile == "paper" and not run.provenance["data"].startswith("stand-in") for run in own.values()
+        run.profile == "paper" and not run.provenance["data"].startswith("stand-in") for run in own.values()
     )
 
 
