@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from aeda_core.experiments import celeba, cmnist, few_shot, label_switch, method, online, sensitivity
+from aeda_core.experiments import celeba, cmnist, few_shot, label_switch, method, online, sensitivity, your_data
 from aeda_core.profiles import Parameters
 from aeda_core.runs import RunSpec
 
@@ -74,4 +74,5 @@ CHAPTERS = {
         (sensitivity.specs, sensitivity.cheaper_specs),
         sensitivity.tuning,
     ),
+    "your_data": Chapter("11_your_data.ipynb", your_data.YourDataParameters, keep=your_data.keep),
 }
