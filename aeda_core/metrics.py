@@ -177,13 +177,24 @@ def _exact_floor(right: int, size: int, other: int) -> float:
 
 
 def bootstrap(data: BiasedImages, predicted: torch.Tensor, replicates: int = 200, seed: int = 0) -> dict[str, list]:
-    """bACC and model bias if other persons had been tested: the Bayesian bootstrap [Rubin 1981], which gives every
-    person a random positive weight, so that no group is ever emptied.
+    """bACC and model bias if other persons had been tested (see `resampled`).
 
-    predicted: t̂, of the shape of `data.targets`
     Returns `{"bacc": [...], "bias": [...]}`, `replicates` values each, over the defined target tasks.
     """
-    weights = np.random.default_rng(seed).exponential(size=(replicates, len(data)))
+    accuracy = resampled(data, predicted, replicates, seed)
+    gaps = (accuracy.max(axis=2) - accuracy.min(axis=2)).sum(axis=1)
+    return {"bacc": (100 * accuracy.mean(axis=(1, 2))).round(3).tolist(), "bias": gaps.round(4).tolist()}
+
+
+def resampled(data: BiasedImages, predicted: torch.Tensor, replicates: int = 200, seed: int = 0) -> np.ndarray:
+    """Group accuracies if other persons had been tested: the Bayesian bootstrap [Rubin 1981], which gives every person
+    (identity) a random positive weight, so that no group is ever emptied.
+
+    predicted: t̂, of the shape of `data.targets`
+    Returns float (replicates, defined target tasks, B).
+    """
+    person = _in_order_of_appearance(data.identities.cpu().numpy())
+    weights = np.random.default_rng(seed).exponential(size=(replicates, person.max(initial=-1) + 1))[:, person]
     targets, predicted = data.targets.cpu().numpy(), predicted.cpu().numpy()
     kinds = range(len(data.target_names)) if targets.ndim == 1 else (0, 1)
     members = np.stack([targets.reshape(len(data), -1) == kind for kind in kinds], axis=2).reshape(len(data), -1)
@@ -194,9 +205,22 @@ def bootstrap(data: BiasedImages, predicted: torch.Tensor, replicates: int = 200
         for b in range(len(data.bias_names))
     ]
     known = np.all([sizes[0] > 0 for _, sizes in groups], axis=0)
-    accuracy = np.stack([hits[:, known] / sizes[:, known] for hits, sizes in groups], axis=2)
-    gaps = (accuracy.max(axis=2) - accuracy.min(axis=2)).sum(axis=1)
-    return {"bacc": (100 * accuracy.mean(axis=(1, 2))).round(3).tolist(), "bias": gaps.round(4).tolist()}
+    return np.stack([hits[:, known] / sizes[:, known] for hits, sizes in groups], axis=2)
+
+
+def _in_order_of_appearance(identities: np.ndarray) -> np.ndarray:
+    """The identities numbered anew, from 0, as they come."""
+    _, first, place = np.unique(identities, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[place]
+
+
+def spearman(one: ArrayLike, other: ArrayLike) -> float:
+    """Spearman's correlation; NaN where one of the two never varies, so that there is no order to compare."""
+    from scipy import stats
+
+    pairs = [np.asarray(values, dtype=float) for values in (one, other)]
+    varied = len(pairs[0]) > 1 and min(map(np.ptp, pairs)) > 0
+    return float(stats.spearmanr(*pairs).statistic) if varied else float("nan")
 
 
 def consistency(counts: ArrayLike) -> float:

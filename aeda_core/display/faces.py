@@ -15,8 +15,9 @@ from aeda_core.display.look import BLUE, GREY, INK, VERMILLION, Figure, canvas, 
 from aeda_core.display.plots import BESIDE, key, picture
 from aeda_core.display.tables import Prose, Table, rows
 from aeda_core.findings.faces import attributes, before_and_after, correlation, of_method, share_of_bias, spoken, tasks
-from aeda_core.findings.measures import Estimate, spearman
+from aeda_core.findings.measures import Estimate
 from aeda_core.findings.paper import label
+from aeda_core.metrics import spearman
 from aeda_core.runs import RunRecord
 
 WOMEN, MEN = VERMILLION, BLUE

@@ -43,7 +43,7 @@ def lost(run: RunRecord) -> float:
 def opposed(run: RunRecord) -> float:
     """Spearman's correlation of r(m) and bias over the epochs, negated; 0 where one of them does not move."""
     rows = [row for row in run.epochs if "r" in row]
-    return -float(np.nan_to_num(measures.spearman([row["r"] for row in rows], [row["bias"] for row in rows])))
+    return -float(np.nan_to_num(metrics.spearman([row["r"] for row in rows], [row["bias"] for row in rows])))
 
 
 def together(run: RunRecord) -> float:

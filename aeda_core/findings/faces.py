@@ -12,7 +12,7 @@ import pandas as pd
 
 from aeda_core import metrics
 from aeda_core.datasets.celeba import ATTRIBUTES
-from aeda_core.findings.measures import spearman
+from aeda_core.metrics import spearman
 from aeda_core.runs import RunRecord
 
 

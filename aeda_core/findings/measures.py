@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from aeda_core import metrics
 from aeda_core.findings.paper import PUBLISHED, Published, in_order
@@ -49,13 +48,6 @@ class Estimate:
 def number(value: float, decimals: int) -> str:
     """`value` to `decimals`; a dash where it is NaN, for there is nothing that it could be computed from."""
     return DASH if np.isnan(value) else f"{value:.{decimals}f}"
-
-
-def spearman(one: Iterable[float], other: Iterable[float]) -> float:
-    """Spearman's correlation; NaN where one of the two never varies, so that there is no order to compare."""
-    pairs = [np.asarray(list(values), dtype=float) for values in (one, other)]
-    varied = len(pairs[0]) > 1 and min(map(np.ptp, pairs)) > 0
-    return float(stats.spearmanr(*pairs).statistic) if varied else float("nan")
 
 
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
