@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from aeda_core.datasets import DataError as DataError
     from aeda_core.datasets import Splits as Splits
     from aeda_core.datasets import load as load
+    from aeda_core.datasets.folder import Folder as Folder
+    from aeda_core.datasets.folder import read_folder as read_folder
     from aeda_core.errors import Problem as Problem
     from aeda_core.methods import METHODS as METHODS
     from aeda_core.methods import STUDIES as STUDIES
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
     from aeda_core.models import Classifier as Classifier
     from aeda_core.models import small_cnn as small_cnn
     from aeda_core.models import vgg16 as vgg16
+    from aeda_core.own.audit import audit as audit
+    from aeda_core.own.audit import audit_predictions as audit_predictions
+    from aeda_core.own.report import Report as Report
     from aeda_core.profiles import ParameterError as ParameterError
     from aeda_core.training import train as train
 
@@ -50,10 +55,13 @@ __version__ = "0.1.0"
 _MODULES = {
     "attack": ("Attack",),
     "datasets": ("BiasedImages", "DataError", "Splits", "load"),
+    "datasets.folder": ("Folder", "read_folder"),
     "errors": ("Problem",),
     "methods": ("METHODS", "STUDIES", "Method", "Plan"),
     "metrics": ("Evaluation", "evaluate"),
     "models": ("Classifier", "small_cnn", "vgg16"),
+    "own.audit": ("audit", "audit_predictions"),
+    "own.report": ("Report",),
     "profiles": ("ParameterError",),
     "training": ("train",),
 }

@@ -1,4 +1,4 @@
-"""The command line: `aeda data | run | sweep | book | chapters | scorecard | check | accept | verify`."""
+"""The command line: `aeda audit | data | run | sweep | book | chapters | scorecard | check | accept | verify`."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from aeda_core import datasets, experiments, gate, provenance, runs
+from aeda_core import cli_own, datasets, experiments, gate, provenance, runs
 from aeda_core.datasets.base import IN_CHECKOUT, PROJECT
 from aeda_core.errors import Problem
 from aeda_core.experiments import CHAPTERS, Chapter
 from aeda_core.methods import METHODS
 from aeda_core.profiles import ParameterError, Parameters
 
-ANYWHERE = ("data", "run", "sweep")
+ANYWHERE = ("audit", "data", "run", "sweep")
 """The commands that need no checkout, with its chapters and records."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(cli_own.app)
 out = Console(highlight=False, soft_wrap=True)
 
 Profile = Annotated[str, typer.Option(help="smoke, laptop, paper or recorded")]

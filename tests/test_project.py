@@ -34,7 +34,7 @@ BOOK = RUNTIME + [Requirement(line) for line in PYPROJECT["optional-dependencies
 TEST = [Requirement(line) for line in PYPROJECT["optional-dependencies"]["test"]]
 EXTRA = [Requirement(line) for name in ("photos", "cluster") for line in PYPROJECT["optional-dependencies"][name]]
 REQUIRED = BOOK + EXTRA + [requirement for requirement in TEST if requirement.name != PYPROJECT["name"]]
-OF_THE_BOOK = ("cli.py", "gate.py", "experiments", "findings", "display")
+OF_THE_BOOK = ("cli.py", "cli_own.py", "gate.py", "experiments", "findings", "display")
 """Of aeda_core, what the chapters are made with; the rest is the library."""
 
 

@@ -134,7 +134,7 @@ def _gaps(measured: Measured) -> list[str | Table]:
     rows = [
         [
             gap.target,
-            f"{gap.most} over {gap.least}",
+            f"{gap.most} over {gap.least}" if gap.most != gap.least else "equal",
             gap.gap.percent.text(1),
             f"{100 * gap.floor:.1f}",
             f"{gap.p:.4f}",
@@ -195,7 +195,7 @@ def _method(trained: dict[str, Any] | None) -> list[str]:
         "between the bias values' accuracies, summed over the target tasks: 0 is fair, 1 for each task the worst.",
         "Intervals of accuracies are Wilson's, with as many trials as a group has identities; the others hold the "
         f"middle 95 % of {REPLICATES} Bayesian bootstrap draws of identities. Chance is judged by {DEALS:,} deals of "
-        "the right answers to the bias values.",
+        "the right answers to the bias values. What another training would change is in none of this.",
         made,
     ]
 

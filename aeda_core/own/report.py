@@ -131,14 +131,12 @@ class Report:
 
     def save(self, path: str | Path) -> Path:
         """Write the report as one HTML file, whole or not at all. Raises Problem if it cannot be written."""
-        path = Path(path)
-        if path.suffix.lower() not in (".html", ".htm"):
-            raise Problem(f"a report is an HTML file, and '{path}' does not end as one; name it '{path}.html'.")
+        path = as_page(path)
         try:
             write_bytes(path, self.page().encode(errors="replace"))
         except OSError as reason:
             raise Problem(
-                f"the report cannot be written to '{path}': {reason.strerror}; name another place."
+                f"the report cannot be written to '{path}' ({reason.strerror}); name another place."
             ) from reason
         return path
 
@@ -173,6 +171,14 @@ class Report:
         label = html.escape(self.title)
         style = "width: 100%; height: 40rem; border: 1px solid; background: canvas"
         return f'<iframe title="{label}" sandbox srcdoc="{html.escape(self.page())}" style="{style}"></iframe>'
+
+
+def as_page(path: str | Path) -> Path:
+    """A path for a report. Raises Problem unless it is that of an HTML file."""
+    path = Path(path)
+    if path.suffix.lower() not in (".html", ".htm") or path.is_dir():
+        raise Problem(f"a report is an HTML file, and '{path}' is none; name it '{path}.html'.")
+    return path
 
 
 def element(tag: str, *children: str | Element, **attributes: str) -> Element:
