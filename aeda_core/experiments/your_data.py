@@ -38,12 +38,12 @@ class YourDataParameters(Parameters):
     """What chapter 11 can be told."""
 
     changes: ClassVar = {
-        "smoke": {"epochs": 1, "folds": 2, "trials": 1},
+        "smoke": {"n_images": 2000, "epochs": 1, "folds": 2, "trials": 1},
         "laptop": {"epochs": 10, "folds": 3, "trials": 1},
     }
 
     seeds: int = Field(1, ge=1, le=1, description="this chapter trains with one seed")
-    n_images: int = Field(4000, ge=300, le=4000, description="pictures that are written")
+    n_images: int = Field(4000, ge=1000, le=4000, description="pictures that are written")
     correlation: float = Field(0.95, ge=0, le=1, description="share of the pictures on the background of their class")
     folds: int = Field(5, ge=2, le=10, description="parts that the audit makes of the pictures")
     epochs: int = Field(20, ge=1, description="passes over the training images")
@@ -109,16 +109,17 @@ def _drawn(p: YourDataParameters) -> Iterator[tuple[Image.Image, int, str]]:
 def reports(p: YourDataParameters, folder: Folder) -> Reports:
     """What `audit` and `mitigate` say of `folder`; at `recorded` what they said when the chapter was made.
 
-    Raises MissingRecord at `recorded` if the reports that are kept are of other parameters.
+    Raises MissingRecord at `recorded` if none are kept for these parameters.
     """
     if p.live:
         return made(p, folder)
-    kept = json.loads(KEPT.read_text(encoding="utf-8"))
-    if changed := [name for name, value in _asked(p).items() if kept["parameters"].get(name) != value]:
-        raise MissingRecord(
-            f"the reports that are kept were made with {changed[0]}={kept['parameters'].get(changed[0])}; take the profile "
-            "smoke, laptop or paper to make others."
-        )
+    kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {"parameters": {}}
+    for name, value in _asked(p).items():
+        if name not in kept["parameters"] or kept["parameters"][name] != value:
+            raise MissingRecord(
+                f"no reports are kept for {name}={value}; take the profile smoke, laptop or paper to make some, or run "
+                "`aeda sweep your_data`."
+            )
     return Reports(**{**kept["reports"], "files": tuple(kept["reports"]["files"])})
 
 
