@@ -31,7 +31,7 @@ KEPT = DATA / "your_data.json"
 
 BACKGROUNDS = {"brown": (165, 42, 42), "grey": (110, 110, 110), "red": (255, 0, 0)}
 LOW, HIGH = "red", "brown"
-"""The backgrounds that most digits up to 4, and most from 5 on, stand on, as in chapter 05."""
+"""The backgrounds that most digits up to 4, and most digits above, stand on, as in chapter 05."""
 
 
 class YourDataParameters(Parameters):
@@ -44,7 +44,7 @@ class YourDataParameters(Parameters):
 
     seeds: int = Field(1, ge=1, le=1, description="this chapter trains with one seed")
     n_images: int = Field(4000, ge=1000, le=4000, description="pictures that are written")
-    correlation: float = Field(0.95, ge=0, le=1, description="share of the pictures on the background of their class")
+    correlation: float = Field(0.95, ge=0, le=1, description="share of the pictures on the background of their digit")
     folds: int = Field(5, ge=2, le=10, description="parts that the audit makes of the pictures")
     epochs: int = Field(20, ge=1, description="passes over the training images")
     trials: int = Field(4, ge=1, le=6, description="settings of the attack that are tried")
@@ -79,9 +79,9 @@ def write_pictures(p: YourDataParameters, place: Path) -> Path:
     """
     pictures = place / "images"
     pictures.mkdir(parents=True)
-    rows = [("path", "digit", "above_4", "background")]
+    rows = [("path", "digit", "background")]
     for number, (image, digit, background) in enumerate(_drawn(p)):
-        rows.append((f"{number:04}.png", str(digit), "yes" if digit > 4 else "no", background))
+        rows.append((f"{number:04}.png", str(digit), background))
         image.save(pictures / rows[-1][0])
     (pictures / rows[1][0]).unlink()
     (pictures / rows[2][0]).write_bytes(b"no picture")
@@ -146,7 +146,7 @@ def keep(data_root: str = "") -> None:
 
 def read(place: Path) -> Folder:
     """The folder that `write_pictures` wrote."""
-    return read_folder(place / "images", place / "labels.csv", target="above_4", bias="background", size=28)
+    return read_folder(place / "images", place / "labels.csv", target="digit", bias="background", size=28)
 
 
 def _asked(p: YourDataParameters) -> dict[str, object]:
