@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from aeda_core import cli_own, datasets, experiments, gate, provenance, runs
+from aeda_core import cli_own, datasets, gate, provenance, runs
 from aeda_core.datasets.base import IN_CHECKOUT, PROJECT
 from aeda_core.errors import Problem
 from aeda_core.experiments import CHAPTERS, Chapter
@@ -223,7 +223,7 @@ def verify(
 def _chapter(name: str) -> Chapter:
     if name not in CHAPTERS:
         raise ParameterError(f"there is no chapter '{name}'; known are {', '.join(CHAPTERS)}.")
-    return experiments.CHAPTERS[name]
+    return CHAPTERS[name]
 
 
 def _chapters(names: list[str] | None, pairs: list[str] | None) -> dict[str, Chapter]:

@@ -38,8 +38,8 @@ RESULTS_VERSION = 1
 
 RUNS = DATA / "runs"
 Store = Literal["paper", "own", "live"]
-"""A folder of RUNS: the committed protocol; what a reader trained at profile `paper`; what was trained at the others. The
-last two are git-ignored."""
+"""A folder of RUNS: the committed protocol; what a reader trained at profile `paper`; what was trained at the others.
+The last two are git-ignored."""
 
 CHECKPOINTS = DATA / "checkpoints"
 

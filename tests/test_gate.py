@@ -59,7 +59,7 @@ def chapter(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(gate, "PROJECT", tmp_path)
     runs.write_atomically(spec.path("paper"), record.model_dump_json() + "\n")
-    made = gate.Chapter("chapter.ipynb", Parameters, (lambda p: [spec],))
+    made = gate.Chapter("chapter", "chapter.ipynb", Parameters, (lambda p: [spec],))
     notebook = nbformat.v4.new_notebook()
     output = nbformat.v4.new_output("execute_result", {"text/plain": "67.9"}, execution_count=1)
     notebook.cells = [nbformat.v4.new_code_cell("1 + 1", outputs=[output], execution_count=1)]
@@ -91,7 +91,7 @@ class TestChapters:
         made, _, _ = chapter
         spec = made.specs(None)[0]
         other = spec.model_copy(update={"plan": {**spec.plan, "epochs": spec.plan["epochs"] + 1}})
-        gate.CHAPTERS["chapter"] = gate.Chapter("chapter.ipynb", Parameters, (lambda p: [other],))
+        gate.CHAPTERS["chapter"] = gate.Chapter("chapter", "chapter.ipynb", Parameters, (lambda p: [other],))
         (sentence,) = gate.problems()
         assert "chapter 'chapter' asks for 1 runs without a record" in sentence and "`aeda sweep chapter`" in sentence
 

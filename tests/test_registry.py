@@ -3,21 +3,24 @@
 import importlib
 import sys
 
+import nbformat
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
-from aeda_core import datasets, methods, models, runs
+from aeda_core import cli, datasets, experiments, gate, methods, models, runs
 from aeda_core.datasets import DataError
 from aeda_core.display import captions, plots, tables
 from aeda_core.display.look import look
 from aeda_core.errors import Problem
-from aeda_core.experiments import cmnist
+from aeda_core.experiments import CHAPTERS, cmnist
 from aeda_core.findings import claims, measures
 from aeda_core.findings.judge import by_method, judge
 from aeda_core.findings.paper import TABLE1
 from aeda_core.methods import METHODS, STUDIES, Method, Plan
 from aeda_core.profiles import ParameterError
+from aeda_core.runs import RunRecord
 
 NEW_METHOD = '''
 from pydantic import Field
@@ -82,6 +85,25 @@ class Squares(DataSet):
 '''
 
 
+NEW_CHAPTER = """
+from aeda_core.experiments import CHAPTERS, cmnist
+from aeda_core.experiments.chapter import Chapter
+from aeda_core.profiles import Parameters
+
+
+class HalfParameters(Parameters):
+    changes = {"smoke": {"seeds": 1}}
+
+
+def specs(p):
+    digits = cmnist.CMNISTParameters.load(p.profile, data_root=p.data_root, seeds=p.seeds, correlation=0.5)
+    return cmnist.specs(digits, ("original",))
+
+
+CHAPTER = Chapter("half", "11_half.ipynb", HalfParameters, (specs,))
+"""
+
+
 @pytest.fixture
 def new_package(tmp_path, monkeypatch):
     """Writes a package of one module and imports it; the registries are as they were afterwards."""
@@ -97,7 +119,7 @@ def new_package(tmp_path, monkeypatch):
 
     monkeypatch.syspath_prepend(tmp_path)
     datasets.known()
-    registries, written = (METHODS, STUDIES, datasets._found), []
+    registries, written = (METHODS, STUDIES, datasets._found, CHAPTERS), []
     before = [dict(known) for known in registries]
     yield write
     for known, kept in zip(registries, before, strict=True):
@@ -247,3 +269,42 @@ class TestDataSets:
         data = {"name": "celeba", "fingerprint": "", "targets": "bias"}
         common = {"method": "hard_switch", "model": {}, "plan": {}}
         assert runs.RunSpec(data=data, options={}, seed=0, **common).target_names == ("female", "male")
+
+
+class TestChapters:
+    @pytest.fixture
+    def half(self, new_package, tmp_path, monkeypatch):
+        """A chapter of one run a seed, alone in a project with no other file than its notebook."""
+        experiments.discover(new_package("more_chapters", NEW_CHAPTER))
+        for name in set(CHAPTERS) - {"half"}:
+            del CHAPTERS[name]
+        for module in (cli, gate):
+            monkeypatch.setattr(module, "PROJECT", tmp_path)
+        monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+        cell = nbformat.v4.new_code_cell("", metadata={"tags": ["parameters"]})
+        runs.write_atomically(
+            tmp_path / "book" / "11_half.ipynb", nbformat.writes(nbformat.v4.new_notebook(cells=[cell]))
+        )
+        return CHAPTERS["half"]
+
+    def test_one_new_file_and_a_notebook_add_a_chapter(self, half, tmp_path):
+        runner = CliRunner()
+        (spec,) = half.specs(half.parameters.load("smoke", data_root="embedded"))
+        runs.execute(spec, "embedded", profile="smoke")
+        told = ["--profile", "smoke", "--data", "embedded"]
+        shown = runner.invoke(cli.app, ["run", "original", "--chapter", "half", *told])
+        assert shown.exit_code == 0 and str(spec.path("live").relative_to(tmp_path)) in shown.output
+        (sentence,) = gate.missing_records()
+        assert "`aeda sweep half`" in sentence
+        for spec in half.specs(half.parameters.load("recorded")):
+            record = RunRecord(spec=spec, provenance={"profile": "paper"})
+            runs.write_atomically(spec.path("paper"), record.model_dump_json())
+        assert gate.missing_records() == []
+        assert runner.invoke(cli.app, ["chapters"]).exit_code == 0
+        (cell,) = nbformat.read(tmp_path / "book" / "11_half.ipynb", as_version=4).cells
+        assert cell.source == half.parameters.cell() and cell.execution_count == 1
+        assert gate.stale_chapter(half) == []
+
+    def test_a_name_that_is_taken_is_refused(self, new_package, refused):
+        with refused(Problem, "two_chapters.added defines a chapter 'cmnist'"):
+            experiments.discover(new_package("two_chapters", NEW_CHAPTER.replace('"half"', '"cmnist"')))

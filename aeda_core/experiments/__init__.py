@@ -1,78 +1,32 @@
-"""One file a chapter, or for chapters that share their runs. A new chapter is a line here."""
+"""One file a chapter, or for chapters that share their runs.
+
+A new chapter is a `Chapter` at the top level of a new file here, and its notebook in book/.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+import sys
+from types import ModuleType
 
-from aeda_core.experiments import celeba, cmnist, few_shot, label_switch, method, online, sensitivity, your_data
-from aeda_core.profiles import Parameters
-from aeda_core.runs import RunSpec
+from aeda_core import registry
+from aeda_core.errors import Problem
+from aeda_core.experiments.chapter import Chapter
 
-Specs = Callable[..., list[RunSpec]]
-"""The runs that a chapter's parameters ask for."""
-
-
-def _none(parameters: Parameters) -> list[RunSpec]:
-    return []
+CHAPTERS: dict[str, Chapter] = {}
+"""The chapters by name, in the order of their notebooks."""
 
 
-@dataclass(frozen=True)
-class Chapter:
-    """A notebook in book/ and what it needs.
-
-    parameters: what it can be told
-    compared:   functions of the parameters, each the runs of a comparison; what stands in for runs in another precision
-                stands in for all of a comparison (see `runs.kept`)
-    tuning:     the runs that chose its hyper-parameters
-    keep:       writes what else the recorded chapter shows of the data, given data_root
-    """
-
-    notebook: str
-    parameters: type[Parameters]
-    compared: tuple[Specs, ...] = ()
-    tuning: Specs = _none
-    keep: Callable[[str], None] | None = None
-
-    def specs(self, parameters: Parameters) -> list[RunSpec]:
-        """The runs that it asks for."""
-        return [spec for specs in self.compared for spec in specs(parameters)]
-
-    def asked(self) -> list[list[RunSpec]]:
-        """The committed runs that it shows, a list a comparison; the last are those of `tuning`."""
-        parameters = self.parameters.load("recorded")
-        return [specs(parameters) for specs in (*self.compared, self.tuning)]
-
-    @property
-    def has_runs(self) -> bool:
-        """Whether it shows records, and not only what it computes while it is executed."""
-        return bool(self.compared)
+def discover(package: ModuleType) -> None:
+    """Add the chapters that the modules of `package` define. Raises Problem if a name is already another's."""
+    for module in registry.modules(package):
+        for chapter in vars(module).values():
+            if isinstance(chapter, Chapter) and CHAPTERS.setdefault(chapter.name, chapter) is not chapter:
+                raise Problem(f"{module.__name__} defines a chapter '{chapter.name}', and there is one of this name.")
+    in_order = sorted(CHAPTERS.values(), key=lambda chapter: chapter.notebook)
+    CHAPTERS.clear()
+    CHAPTERS.update({chapter.name: chapter for chapter in in_order})
 
 
-CHAPTERS = {
-    "attribution": Chapter(
-        "01_bias_attribution.ipynb", celeba.CelebAParameters, (partial(celeba.specs, methods=("original",)),)
-    ),
-    "label_switch": Chapter("02_switched_labels.ipynb", label_switch.LabelSwitchParameters, (label_switch.specs,)),
-    "transfer": Chapter("03_transferability.ipynb", online.OnlineParameters, (online.transfer_specs,)),
-    "method": Chapter("04_method.ipynb", method.MethodParameters),
-    "cmnist": Chapter("05_cmnist.ipynb", cmnist.CMNISTParameters, (cmnist.specs,), cmnist.tuning),
-    "celeba": Chapter("06_celeba.ipynb", celeba.CelebAParameters, (celeba.specs,), celeba.tuning, celeba.keep_averages),
-    "online": Chapter("07_online_attack.ipynb", online.OnlineParameters, (online.online_specs,)),
-    "accuracy_fairness": Chapter(
-        "08_accuracy_and_fairness.ipynb",
-        celeba.CelebAParameters,
-        (partial(celeba.specs, methods=celeba.BEFORE_AND_AFTER),),
-    ),
-    "few_shot": Chapter(
-        "09_few_shot.ipynb", few_shot.FewShotParameters, (few_shot.specs,), few_shot.tuning, few_shot.keep_samples
-    ),
-    "sensitivity": Chapter(
-        "10_assumptions.ipynb",
-        sensitivity.SensitivityParameters,
-        (sensitivity.specs, sensitivity.cheaper_specs),
-        sensitivity.tuning,
-    ),
-    "your_data": Chapter("11_your_data.ipynb", your_data.YourDataParameters, keep=your_data.keep),
-}
+discover(sys.modules[__name__])
+
+__all__ = ["CHAPTERS", "Chapter", "discover"]

@@ -15,6 +15,7 @@ from aeda_core.datasets.base import DATA
 from aeda_core.datasets.celeba import CelebA
 from aeda_core.datasets.rates import NAMES, share_of_women
 from aeda_core.experiments import common
+from aeda_core.experiments.chapter import Chapter
 from aeda_core.methods import named
 from aeda_core.methods.aeda import AEDA
 from aeda_core.profiles import ParameterError, Parameters
@@ -272,3 +273,20 @@ def _averages(faces: celeba.Faces) -> tuple[np.ndarray, np.ndarray, str]:
         sizes.append(len(group))
     shape = (len(AVERAGED), 2, 2)
     return np.reshape(images, (*shape, *images[0].shape)), np.reshape(sizes, shape), faces.source
+
+
+ATTRIBUTION = Chapter(
+    "attribution",
+    "01_bias_attribution.ipynb",
+    CelebAParameters,
+    (partial(specs, methods=("original",)),),
+    about=("Fig. 2",),
+)
+CHAPTER = Chapter("celeba", "06_celeba.ipynb", CelebAParameters, (specs,), tuning, keep_averages, about=("Table 2",))
+ACCURACY_FAIRNESS = Chapter(
+    "accuracy_fairness",
+    "08_accuracy_and_fairness.ipynb",
+    CelebAParameters,
+    (partial(specs, methods=BEFORE_AND_AFTER),),
+    about=("Fig. 10(c)",),
+)

@@ -11,6 +11,7 @@ from pydantic import Field
 from aeda_core.datasets import cmnist, mnist
 from aeda_core.datasets.cmnist import CMNIST
 from aeda_core.experiments import common
+from aeda_core.experiments.chapter import Chapter
 from aeda_core.profiles import Parameters
 from aeda_core.runs import RunSpec
 
@@ -168,3 +169,6 @@ def examples(p: CMNISTParameters) -> tuple[cmnist.BiasedImages, cmnist.BiasedIma
     first = [int((training.targets == digit).nonzero()[0]) for digit in range(10)]
     both = [int(((test.targets == d) & (test.bias == b)).nonzero()[0]) for b in (0, 1) for d in range(10)]
     return training[torch.tensor(first)], test[torch.tensor(both)], digits.source
+
+
+CHAPTER = Chapter("cmnist", "05_cmnist.ipynb", CMNISTParameters, (specs,), tuning, about=("Table 1", "Fig. 8"))

@@ -14,6 +14,7 @@ from aeda_core.datasets import cmnist, mnist
 from aeda_core.datasets.base import DATA
 from aeda_core.datasets.cmnist import CMNIST
 from aeda_core.experiments import common
+from aeda_core.experiments.chapter import Chapter
 from aeda_core.methods import Plan
 from aeda_core.methods.few_shot import FewShot
 from aeda_core.profiles import Parameters
@@ -200,3 +201,8 @@ def _samples(p: FewShotParameters, digits: mnist.Digits) -> tuple[dict[str, np.n
         "inter": method.inter[many],
     }
     return {name: image.numpy() for name, image in images.items()}, digits.source
+
+
+CHAPTER = Chapter(
+    "few_shot", "09_few_shot.ipynb", FewShotParameters, (specs,), tuning, keep_samples, about=("Table 3",)
+)

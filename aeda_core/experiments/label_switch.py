@@ -13,6 +13,7 @@ from aeda_core.datasets import BiasedImages, mnist
 from aeda_core.datasets.celeba import CelebA
 from aeda_core.datasets.cmnist import CMNIST
 from aeda_core.experiments import common
+from aeda_core.experiments.chapter import Chapter
 from aeda_core.methods import Plan
 from aeda_core.methods.source import trained_source, training_attack
 from aeda_core.profiles import ParameterError, Parameters
@@ -186,3 +187,6 @@ def perturbations(p: LabelSwitchParameters) -> tuple[BiasedImages, list[torch.Te
             source = trained_source(models.build(n_targets=10), splits.training, plan, 0, withstood)
             examples.append(attack.on_uint8(source, shown.images, shown.other_bias(), shown.targets))
     return shown, examples, splits.source
+
+
+CHAPTER = Chapter("label_switch", "02_switched_labels.ipynb", LabelSwitchParameters, (specs,), about=("Fig. 3",))

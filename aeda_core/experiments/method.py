@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from aeda_core import metrics
 from aeda_core.attack import Attack
 from aeda_core.datasets.base import BiasedImages, other_values
+from aeda_core.experiments.chapter import Chapter
 from aeda_core.methods import METHODS, Method, Plan
 from aeda_core.models import Classifier, frozen, pixels
 from aeda_core.profiles import Parameters
@@ -218,3 +219,6 @@ def ceiling(p: MethodParameters) -> float:
 
 def _flat(images: Tensor) -> np.ndarray:
     return images.view(len(images), 2).numpy()
+
+
+CHAPTER = Chapter("method", "04_method.ipynb", MethodParameters)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from aeda_core.experiments import celeba, cmnist, common
+from aeda_core.experiments.chapter import Chapter
 from aeda_core.runs import RunRecord, RunSpec
 
 ONLINE = ("aeda_pre", "aeda_once", "aeda_online", "aeda_robust", "aeda_robust_per_batch")
@@ -95,3 +96,11 @@ def _digits(p: OnlineParameters, methods: tuple[str, ...]) -> list[RunSpec]:
 
 def _changed(specs: Iterable[RunSpec], **options: Any) -> list[RunSpec]:
     return [spec.model_copy(update={"options": {**spec.options, **options}}) for spec in specs]
+
+
+TRANSFER = Chapter(
+    "transfer", "03_transferability.ipynb", OnlineParameters, (transfer_specs,), about=("Fig. 4", "Fig. 11")
+)
+CHAPTER = Chapter(
+    "online", "07_online_attack.ipynb", OnlineParameters, (online_specs,), about=("Fig. 10(a)", "Fig. 10(b)")
+)

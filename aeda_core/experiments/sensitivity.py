@@ -11,6 +11,7 @@ from pydantic import Field
 
 from aeda_core import runs
 from aeda_core.experiments import cmnist, common
+from aeda_core.experiments.chapter import Chapter
 from aeda_core.runs import RunRecord, RunSpec
 
 
@@ -205,3 +206,6 @@ def _varied(p: SensitivityParameters, method: str, change: dict[str, Any]) -> li
         spec.model_copy(update={"options": {**spec.options, **extra}})
         for spec in cmnist.specs(p.model_copy(update=fields), (method,))
     ]
+
+
+CHAPTER = Chapter("sensitivity", "10_assumptions.ipynb", SensitivityParameters, (specs, cheaper_specs), tuning)

@@ -21,6 +21,7 @@ from aeda_core import provenance
 from aeda_core.datasets import mnist
 from aeda_core.datasets.base import DATA, other_values
 from aeda_core.datasets.folder import Folder, read_folder
+from aeda_core.experiments.chapter import Chapter
 from aeda_core.own.audit import audit
 from aeda_core.own.mitigate import mitigate
 from aeda_core.profiles import Parameters
@@ -151,3 +152,6 @@ def read(place: Path) -> Folder:
 
 def _asked(p: YourDataParameters) -> dict[str, object]:
     return p.model_dump(exclude={"profile", "data_root"})
+
+
+CHAPTER = Chapter("your_data", "11_your_data.ipynb", YourDataParameters, keep=keep)

@@ -95,12 +95,16 @@ VALUES: dict[str, Callable[..., float]] = {
 }
 """What a row of claims.toml can ask for."""
 
+_DECLARED = tomllib.loads(Path(__file__).with_name("claims.toml").read_text(encoding="utf-8"))
+
+HEADLINES: list[str] = _DECLARED["headlines"]
+"""The ids of the claims that README and intro show."""
+
 # --- the rows ---------------------------------------------------------------------------------------------------------
 
 
 def said(*figures: str) -> list[Statement]:
     """The rows of claims.toml on `figures`, in its order."""
-    rows = tomllib.loads(Path(__file__).with_name("claims.toml").read_text(encoding="utf-8"))["claim"]
     return [
         Statement(
             row["id"],
@@ -111,7 +115,7 @@ def said(*figures: str) -> list[Statement]:
             nothing=row.get("above", 0.0),
             data=row.get("data", "celeba"),
         )
-        for row in rows
+        for row in _DECLARED["claim"]
         if row["id"].split(".")[0] in figures
     ]
 

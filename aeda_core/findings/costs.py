@@ -22,8 +22,7 @@ def page() -> str:
         new = [record for id_, record in shown.items() if id_ not in found]
         found |= shown
         if new:
-            title = chapter.notebook.removesuffix(".ipynb")
-            parts += [f"## {{doc}}`{title}`", f"`aeda sweep {key}`, {_total(new)}.", table(new)]
+            parts += [f"## {{doc}}`{chapter.title}`", f"`aeda sweep {key}`, {_total(new)}.", table(new)]
     everything = list(found.values())
     return "\n\n".join([f"{len(everything)} recorded runs, {_total(everything)}.", environments(everything), *parts])
 

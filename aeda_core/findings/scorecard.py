@@ -14,42 +14,18 @@ import pandas as pd
 
 from aeda_core import provenance, runs
 from aeda_core.datasets.base import DATA, PROJECT
-from aeda_core.experiments import celeba, cmnist, few_shot, online
-from aeda_core.experiments import label_switch as switch
+from aeda_core.experiments import CHAPTERS
 from aeda_core.findings import benchmarks, costs
-from aeda_core.findings.claims import judged
+from aeda_core.findings.claims import CLAIMS, HEADLINES, judged
 from aeda_core.findings.judge import REMARKS, RULE, Claim
 
 SCORECARD = DATA / "scorecard.json"
-HEADLINES = (
-    "fig2.correlation", "fig3.hard", "fig3.adv", "fig3.robust", "fig4.decay", "table1.aeda_robust.bacc",
-    "table1.aeda_robust.bias", "fig8.consistency", "table2.aeda_robust.gain", "table2.aeda_robust.bias_ratio",
-    "table2.aeda_robust_per_batch.gain", "table2.aeda_robust_per_batch.bias_ratio", "fig10a.order", "fig10b.stop",
-    "fig10c.attributes", "fig11.stable", "table3.gain", "table3.accuracy.gain",
-)  # fmt: skip
-"""The claims that README and intro show."""
-CHAPTER_OF = {
-    **{"Fig. 2": "01_bias_attribution", "Fig. 3": "02_switched_labels"},
-    **dict.fromkeys(("Fig. 4", "Fig. 11"), "03_transferability"),
-    **dict.fromkeys(("Table 1", "Fig. 8"), "05_cmnist"),
-    **{"Table 2": "06_celeba", "Fig. 10(c)": "08_accuracy_and_fairness", "Table 3": "09_few_shot"},
-    **dict.fromkeys(("Fig. 10(a)", "Fig. 10(b)"), "07_online_attack"),
-}
-"""The chapter in book/ that shows what a claim is about."""
 _BEGIN, _END = "<!-- scorecard:begin -->", "<!-- scorecard:end -->"
 
 
 def everything() -> list[Claim]:
     """Every claim, judged by the committed records."""
-    records = {
-        "celeba": [celeba.recorded()],
-        "label_switch": switch.recorded(),
-        "transfer": online.recorded(online.transfer_specs),
-        "cmnist": [cmnist.recorded()],
-        "online": online.recorded(online.online_specs),
-        "few_shot": [few_shot.recorded()],
-    }
-    return [claim for chapter, own in records.items() for claim in judged(chapter, *own)]
+    return [claim for name in CLAIMS for claim in judged(name, *map(runs.run_all, CHAPTERS[name].shown()))]
 
 
 def table(claims: Sequence[Claim]) -> str:
@@ -82,10 +58,9 @@ def page(claims: Sequence[Claim]) -> str:
 
 
 def _by_chapter(claims: Sequence[Claim]) -> dict[str, list[Claim]]:
-    found: dict[str, list[Claim]] = {}
-    for claim in claims:
-        found.setdefault(CHAPTER_OF[claim.where], []).append(claim)
-    return dict(sorted(found.items()))
+    """By the page of the chapter that shows what they are about."""
+    found = {chapter.title: [c for c in claims if c.where in chapter.about] for chapter in CHAPTERS.values()}
+    return {page: own for page, own in found.items() if own}
 
 
 def _shared_origin(claims: Sequence[Claim]) -> str:
