@@ -96,6 +96,23 @@ def test_a_cache_cannot_change_what_is_kept(place):
     assert read(place).data.images.sum() > 0
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".json"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]"])
+def test_a_damaged_cache_is_made_anew(place, suffix, content):
+    """A full disk leaves such."""
+    first = read(place, cache=str(place / "cache")).data.images.clone()
+    (damaged,) = (place / "cache").glob(f"*{suffix}")
+    damaged.write_bytes(content)
+    assert torch.equal(read(place).data.images, first)
+
+
+def test_a_cache_of_other_pictures_is_made_anew(place):
+    first = read(place).data.images.clone()
+    (kept,) = (place / "cache").glob("*.npy")
+    np.save(kept, np.zeros((3, 3, 16, 16), np.uint8))
+    assert torch.equal(read(place).data.images, first)
+
+
 PICTURES = {
     "grey": (Image.new("L", (8, 8), 90), (90, 90, 90)),
     "sixteen bits": (Image.fromarray(np.full((8, 8), 0x8080, np.uint16)), (128, 128, 128)),
@@ -157,6 +174,10 @@ def missing(place):
     (place / "in" / "00.png").unlink()
 
 
+def too_long_a_name(place):
+    (place / "labels.csv").write_text(changed(0, 0, "x" * 300))
+
+
 def unnamed(place):
     Image.new("RGB", (8, 8)).save(place / "in" / "extra.jpg")
 
@@ -191,6 +212,7 @@ def empty_group(place):
 
 NOTES = {
     missing: "1 picture is missing: 00.png.",
+    too_long_a_name: "1 picture is missing: xxx",
     unnamed: "1 picture has no row in the CSV: extra.jpg.",
     damaged: "1 picture cannot be read and is left out: 00.png",
     no_picture: "00.png (it is no PNG, JPEG or WebP)",
@@ -264,6 +286,7 @@ CSVS = {
     "unknown split": (changed(4, 4, "holdout"), {"split": "part"}, "line 6 of .* has the split 'holdout'; it is"),
     "identity on two sides": (changed(1, 4, "test"), {"split": "part", "identity": "who"}, "show one identity"),
     "no pictures": (text([[f"{i}.gif", *r[1:]] for i, r in enumerate(rows())]), {}, "none of the 12 pictures that"),
+    "no target": (None, {"target": ()}, "no target is named; name a column"),
     "too small": (None, {"size": 8}, "size is 8; pictures can be brought to 16 to 512 pixels"),
     "too large": (None, {"size": 100_000}, "size is 100000"),
     "no size": (None, {"size": 32.5}, "size is 32.5"),
@@ -304,6 +327,16 @@ def test_a_link_that_leads_out_is_refused(place):
     (place / "in" / "00.png").unlink()
     os.symlink(place / "labels.csv", place / "in" / "00.png")
     with pytest.raises(DataError, match="leaves"):
+        read(place)
+
+
+def test_two_names_of_one_picture_are_refused(place):
+    """It would be in the training and in the test images at once, or have two labels."""
+    os.symlink("00.png", place / "in" / "link.png")
+    (place / "labels.csv").write_text(text([*rows(), ["link.png", "long", "red", "p0", "train"]]))
+    with pytest.raises(
+        DataError, match=r"line 2 of .* and line 14 of .* are about one picture.* '00.png' or 'link.png'"
+    ):
         read(place)
 
 

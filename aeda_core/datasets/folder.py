@@ -82,7 +82,7 @@ def read_folder(
     split: str | None = None,
     size: int = 64,
     path: str = "path",
-    cache: Path | None = None,
+    cache: str | Path | None = None,
 ) -> Folder:
     """Read the pictures in the folder `images` that the CSV `labels` names.
 
@@ -105,6 +105,8 @@ def read_folder(
     if not isinstance(size, int) or not SIZES[0] <= size <= SIZES[1]:
         raise DataError(f"size is {size}; pictures can be brought to {SIZES[0]} to {SIZES[1]} pixels.")
     columns = (target,) if isinstance(target, str) else tuple(target)
+    if not columns:
+        raise DataError("no target is named; name a column of the CSV, or several of yes and no.")
     table = read_labels(Path(labels), (path, *columns, bias, *filter(None, (identity, split))))
     files, notes = _existing(root, table, path)
     found = pictures.read(list(files.values()), size, cache)
@@ -124,17 +126,24 @@ def read_folder(
 
 def _existing(root: Path, table: Table, path: str) -> tuple[dict[int, Path], list[str]]:
     """The files of the rows whose pictures are there; and what is to be said of other rows and pictures."""
-    found, missing = {}, []
+    found: dict[int, Path] = {}
+    first: dict[Path, int] = {}
+    missing = []
     inside = root.resolve()
     for row in table.rows:
         name = table.value(row, path)
         file = root / name
-        if not _leads_out(name) and not file.is_file():  # followed below, for that takes its time
+        if not _leads_out(name) and not os.path.isfile(file):  # followed below, for that takes its time
             missing.append(name)
-        elif _leads_out(name) or not file.resolve().is_relative_to(inside):
+            continue
+        if _leads_out(name) or not (followed := file.resolve()).is_relative_to(inside):
             raise DataError(f"the path '{name}' in {table.line(row)} leaves '{root}'; only what is in it is read.")
-        else:
-            found[row] = file
+        if (earlier := first.setdefault(followed, row)) != row:
+            raise DataError(
+                f"{table.line(earlier)} and {table.line(row)} are about one picture, for a link leads from "
+                f"'{table.value(earlier, path)}' or '{name}' to it; leave one out."
+            )
+        found[row] = file
     if not found:
         raise DataError(
             f"none of the {len(missing)} pictures that '{table.file}' names is in '{root}', {listed(missing)}; name "

@@ -49,18 +49,18 @@ class Pictures:
     unreadable: dict[int, tuple[Path, str]]
 
 
-def read(files: Sequence[Path], size: int, cache: Path | None = None) -> Pictures:
+def read(files: Sequence[Path], size: int, cache: str | Path | None = None) -> Pictures:
     """The pictures in `files` as `square` makes them, from `cache` if they were decoded before.
 
     A cache is named by the contents of the files, so it is found again wherever they are moved, and a picture that was
-    changed is decoded anew.
+    changed is decoded anew. So is everything where a cache is damaged.
     """
-    folder = cache or DATA / "cache" / "folders"
+    folder = Path(cache) if cache else DATA / "cache" / "folders"
     with ThreadPoolExecutor() as threads:
         digests = _watched(threads.map(_digest, files), len(files), "reading pictures")
         name = hashlib.sha256("\n".join([f"{RULE} {size}", *digests]).encode()).hexdigest()[:24]
         pixels, reasons = folder / f"{name}.npy", folder / f"{name}.json"
-        if not (pixels.exists() and reasons.exists()):
+        if (kept := _kept(files, size, pixels, reasons)) is None:
             try:
                 _decode(files, size, pixels, reasons, threads)
             except OSError as reason:
@@ -68,10 +68,23 @@ def read(files: Sequence[Path], size: int, cache: Path | None = None) -> Picture
                     f"what was decoded cannot be kept in '{folder}' ({reason.strerror}); make room, or name another "
                     "folder for the cache."
                 ) from reason
-    kept = json.loads(reasons.read_text(encoding="utf-8"))
-    # copy on write: torch warns of memory that cannot be written
-    images = torch.from_numpy(np.load(pixels, mmap_mode="c"))
-    return Pictures(images[: len(files) - len(kept)], {int(place): (files[int(place)], kept[place]) for place in kept})
+            kept = _kept(files, size, pixels, reasons)
+    if kept is None:
+        raise DataError(f"what was decoded and kept in '{folder}' cannot be read again; name another folder for it.")
+    return kept
+
+
+def _kept(files: Sequence[Path], size: int, pixels: Path, reasons: Path) -> Pictures | None:
+    """What a cache holds; None where there is none, or a damaged one."""
+    try:
+        said: dict[str, str] = json.loads(reasons.read_text(encoding="utf-8"))
+        unreadable = {int(place): (files[int(place)], said[place]) for place in said}
+        images = np.load(pixels, mmap_mode="c")  # copy on write: torch warns of memory that cannot be written
+    except (OSError, EOFError, ValueError, LookupError, TypeError):
+        return None
+    if images.dtype != np.uint8 or images.shape != (len(files), 3, size, size):
+        return None
+    return Pictures(torch.from_numpy(images)[: len(files) - len(unreadable)], unreadable)
 
 
 def _decode(files: Sequence[Path], size: int, pixels: Path, reasons: Path, threads: ThreadPoolExecutor) -> None:
