@@ -83,7 +83,7 @@ class Table:
                     f"{self.line(rows[texts.index(name)])} is the only one whose {column} is '{name}', and one picture "
                     "cannot be learned from and tested on; correct the label, add pictures, or leave the row out."
                 )
-        names = sorted(counts, key=_in_order(counts))
+        names = sorted(counts, key=in_order(counts))
         numbers = {name: number for number, name in enumerate(names)}
         return Labels(torch.tensor([numbers[text] for text in texts]), tuple(names), yes_or_no=False)
 
@@ -126,16 +126,16 @@ def read_labels(file: Path, wanted: Sequence[str]) -> Table:
     if len(set(wanted)) < len(wanted):
         twice = next(name for name in wanted if wanted.count(name) > 1)
         raise DataError(f"the column '{twice}' is asked for twice; path, target, bias, identity and split differ.")
-    header, cells, lines = _parsed(file)
+    header, cells, lines = parsed(file)
     for name in wanted:
-        _require_column(file, header, name)
+        require_column(file, header, name)
     columns = {name: [row[header.index(name)].strip() for row in cells] for name in wanted}
     table = Table(file, columns, lines, list(range(len(cells))), ())
     rows, notes = _usable(table, wanted)
     return Table(file, columns, lines, rows, tuple(notes))
 
 
-def _parsed(file: Path) -> tuple[list[str], list[list[str]], list[int]]:
+def parsed(file: Path) -> tuple[list[str], list[list[str]], list[int]]:
     """The header, the cells of each row, and the line that it ends on."""
     if not file.is_file():
         raise DataError(f"there is no file '{file}'; name the CSV with the labels.")
@@ -171,7 +171,8 @@ def _parsed(file: Path) -> tuple[list[str], list[list[str]], list[int]]:
     return header, found[1:], lines[1:]
 
 
-def _require_column(file: Path, header: list[str], name: str) -> None:
+def require_column(file: Path, header: list[str], name: str) -> None:
+    """Raise DataError unless the header has the column, and once."""
     times = header.count(name)
     if times > 1:
         raise DataError(f"the header of '{file}' has the column '{name}' {times} times; give each a name of its own.")
@@ -218,7 +219,7 @@ def _is_yes_or_no(counts: Counter[str]) -> bool:
     return said <= {*YES, *NO} and bool(said & {*YES}) and bool(said & {*NO})
 
 
-def _in_order(counts: Counter[str]) -> Callable[[str], Any]:
+def in_order(counts: Counter[str]) -> Callable[[str], Any]:
     """By which labels are sorted: as numbers where all are whole numbers."""
     numbers = all(re.fullmatch("-?[0-9]{1,9}", text) for text in counts)
     return (lambda text: (int(text), text)) if numbers else str

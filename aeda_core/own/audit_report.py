@@ -91,8 +91,8 @@ def _clear(gaps: Sequence[Gap]) -> str:
     worst = clear[0]
     which = f"{len(clear)} of the {len(gaps)} gaps {'is' if len(clear) == 1 else 'are'} more than chance"
     return (
-        f"{which}; the largest is {worst.gap.percent.value:.1f} points, on {worst.target}: {worst.most} is predicted "
-        f"better than {worst.least}, and {worst.most} has {100 * worst.share:.0f} % of the images of these two."
+        f"{which}; the largest is {worst.gap.percent.value:.1f} points, on {worst.target}, where accuracy is higher with "
+        f"{worst.most} ({100 * worst.share:.0f} % of the images of the two) than with {worst.least}."
     )
 
 

@@ -26,7 +26,7 @@ def dots(rows: Sequence[tuple[str, Sequence[Estimate | None]]], series: Sequence
 
     rows: a name, and of each series a value with its interval, or None
     """
-    left, right, height = 118, WIDTH - 12, max(LINE, 9 * len(series) + 4)
+    left, right, height = 136, WIDTH - 12, max(LINE, 9 * len(series) + 8)
     top = _legend_height(series)
     bottom = top + height * len(rows)
 
