@@ -64,20 +64,32 @@ class TestPictures:
         assert again.data.images.equal(folder.data.images) and again.paths == folder.paths
 
 
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """REPORTS, kept for the recorded chapter."""
+    monkeypatch.setattr(your_data, "KEPT", tmp_path / "your_data.json")
+    monkeypatch.setattr(your_data, "made", lambda p, folder: REPORTS)
+    your_data.keep()
+    return your_data.KEPT
+
+
 class TestReports:
-    def test_those_that_are_kept_are_of_the_chapter_as_it_is(self):
+    def test_recorded_shows_what_was_kept(self, folder, kept):
+        assert your_data.reports(YourDataParameters.load("recorded"), folder) == REPORTS
+
+    def test_recorded_has_none_of_other_parameters(self, folder, kept):
+        with pytest.raises(MissingRecord, match="no reports are kept for correlation=0.5; take the profile smoke"):
+            your_data.reports(YourDataParameters.load("recorded", correlation=0.5), folder)
+
+    def test_recorded_has_none_where_nothing_was_kept(self, folder, kept):
+        kept.unlink()
+        with pytest.raises(MissingRecord, match="no reports are kept for seeds=1"):
+            your_data.reports(YourDataParameters.load("recorded"), folder)
+
+    def test_those_that_are_committed_are_of_the_chapter_as_it_is(self):
         """A default that is changed asks for `aeda sweep your_data`."""
         asked = YourDataParameters.load("recorded").model_dump(exclude={"profile", "data_root"})
         assert json.loads(your_data.KEPT.read_text(encoding="utf-8"))["parameters"] == asked
-
-    def test_recorded_shows_what_was_kept(self, folder):
-        kept = json.loads(your_data.KEPT.read_text(encoding="utf-8"))["reports"]
-        found = your_data.reports(YourDataParameters.load("recorded"), folder)
-        assert found.audit == kept["audit"] and found.profile == "paper"
-
-    def test_recorded_has_none_of_other_parameters(self, folder):
-        with pytest.raises(MissingRecord, match="no reports are kept for correlation=0.5; take the profile smoke, laptop or paper"):
-            your_data.reports(YourDataParameters.load("recorded", correlation=0.5), folder)
 
 
 class TestShown:
