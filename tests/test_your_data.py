@@ -78,7 +78,7 @@ class TestReports:
         assert your_data.reports(YourDataParameters.load("recorded"), folder) == REPORTS
 
     def test_recorded_has_none_of_other_parameters(self, folder, kept):
-        with pytest.raises(MissingRecord, match="no reports are kept for correlation=0.5; take the profile smoke"):
+        with pytest.raises(MissingRecord, match=r"no reports are kept for correlation=0\.5; take the profile smoke"):
             your_data.reports(YourDataParameters.load("recorded", correlation=0.5), folder)
 
     def test_recorded_has_none_where_nothing_was_kept(self, folder, kept):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 
-import numpy as np
+import torch
 
 from aeda_core.datasets.base import BiasedImages
 from aeda_core.datasets.folder import Folder
@@ -16,21 +16,16 @@ from aeda_core.display.plots import BESIDE, picture
 from aeda_core.display.tables import Prose, Table, rows
 from aeda_core.experiments.your_data import Reports
 
-SHOWN = 16
-"""Pictures in a row."""
-
 
 @styled
 def fig_pictures(data: BiasedImages) -> Figure:
-    """The first pictures of every group, a row each."""
-    sizes = data.group_sizes()
-    drawn, axes = canvas(0.62 * sizes.numel(), sizes.numel(), 1, gridspec_kw={"hspace": 0.06})
-    n = min(SHOWN, int(sizes.min()))
-    for ax, (task, value) in zip(axes, np.ndindex(*sizes.shape), strict=True):
-        group = (data.tasks.flatten() == task) & (data.bias == value)
-        picture(ax, side_by_side(data.images[group][:n]))
-        ax.set_ylabel(f"{data.task_names[task]}, {data.bias_names[value]}", **BESIDE)
-    return finished(drawn, "pictures", n=n, groups="; ".join(data.bias_names))
+    """The first picture of every group that has one, a row for each background."""
+    drawn, axes = canvas(2.5, len(data.bias_names), 1, gridspec_kw={"hspace": 0.06})
+    for value, (ax, name) in enumerate(zip(axes, data.bias_names, strict=True)):
+        groups = [(data.targets == task) & (data.bias == value) for task in range(len(data.target_names))]
+        picture(ax, side_by_side(torch.cat([data.images[group][:1] for group in groups])))
+        ax.set_ylabel(name, **BESIDE)
+    return finished(drawn, "pictures", backgrounds=", ".join(data.bias_names))
 
 
 def groups(folder: Folder) -> Table:
