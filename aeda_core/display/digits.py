@@ -32,7 +32,7 @@ def fig7(training: BiasedImages, test: BiasedImages, source: str) -> Figure:
     }
     drawn, axes = canvas(2.5, 3, 1, gridspec_kw={"hspace": 0.06})
     for ax, (name, images) in zip(axes, rows.items(), strict=True):
-        strip = _side_by_side(images)
+        strip = side_by_side(images)
         picture(ax, strip)
         ax.set_ylabel(name, **BESIDE)
     per_digit = strip.shape[1] / 10
@@ -41,7 +41,7 @@ def fig7(training: BiasedImages, test: BiasedImages, source: str) -> Figure:
     return finished(drawn, "fig7", source=captions.data_phrase(source))
 
 
-def _side_by_side(images: Tensor, gap: int = 3) -> np.ndarray:
+def side_by_side(images: Tensor, gap: int = 3) -> np.ndarray:
     """uint8 images (N, 3, H, W) as one RGBA strip, a transparent gap around each."""
     pixels = images.permute(0, 2, 3, 1).cpu().numpy()
     opaque = np.concatenate([pixels, np.full((*pixels.shape[:3], 1), 255, np.uint8)], axis=3)
