@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from pydantic import Field
 
-from aeda_core import provenance
+from aeda_core import provenance, storage
 from aeda_core.datasets import mnist
 from aeda_core.datasets.base import DATA, other_values
 from aeda_core.datasets.folder import Folder, read_folder
@@ -25,7 +25,7 @@ from aeda_core.experiments.chapter import Chapter
 from aeda_core.own.audit import audit
 from aeda_core.own.mitigate import mitigate
 from aeda_core.profiles import Parameters
-from aeda_core.runs import MissingRecord, write_atomically
+from aeda_core.runs import MissingRecord
 
 KEPT = DATA / "your_data.json"
 """The reports that the recorded chapter shows."""
@@ -142,7 +142,7 @@ def keep(data_root: str = "") -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = read(write_pictures(p, Path(place)))
     kept = {"parameters": _asked(p), "reports": asdict(made(p, folder))}
-    write_atomically(KEPT, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+    storage.write(KEPT, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
 
 
 def read(place: Path) -> Folder:
