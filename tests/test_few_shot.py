@@ -237,7 +237,7 @@ def hand_made():
 class TestReport:
     def test_table_says_what_the_records_say(self, hand_made):
         table = shown.table3(hand_made)
-        rows = {(name, row[""]): row for name, row in table.data.iterrows()}
+        rows = {(name, row["measured"]): row for name, row in table.data.iterrows()}
         assert rows["Original", "precision"]["digit 2"].startswith("33 [")
         assert rows["AEDA_robust", "precision"]["mean of the four"] == "80 [80, 80]"
         assert rows["AEDA_robust", "accuracy"]["digit 8"].startswith("60 [")

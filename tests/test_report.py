@@ -335,7 +335,7 @@ def test_a_table_is_sound_html_that_names_its_rows_and_columns(records):
 
 
 def test_no_column_is_without_a_name():
-    claim = Claim("a", "Fig. 1", "a claim", 1.0, 2.0, (1.0, 3.0), 3, "paper", "data", "cpu", "exceeded")
+    claim = Claim("a", "Fig. 1", "a claim", 1.0, 2.0, (1.0, 3.0), 3, "paper", "data", "cpu", "exceeded", "AEDA")
     for table in (tables.register(), tables.verdicts([claim])):
         assert '<th scope="col"></th>' not in table._repr_html_()
 

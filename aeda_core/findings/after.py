@@ -8,6 +8,7 @@ import numpy as np
 
 from aeda_core import metrics
 from aeda_core.experiments.what_came_after import TUNING
+from aeda_core.findings import statistics
 from aeda_core.findings.measures import Estimate
 from aeda_core.runs import RunRecord, RunSpec
 
@@ -33,7 +34,7 @@ def by_share(records: Iterable[RunRecord]) -> ByShare:
 def gain(runs: Sequence[RunRecord], base: Sequence[RunRecord], measure: str) -> Estimate:
     """How much higher `measure` is in `runs` than in those of `base` with the same seeds."""
     more, less = ({run.spec.seed: getattr(run, measure) for run in own} for own in (runs, base))
-    return Estimate.of(metrics.paired(more, less).values())
+    return Estimate.of(statistics.paired(more, less).values())
 
 
 def gains(runs: Sequence[RunRecord], base: Sequence[RunRecord]) -> bool:
