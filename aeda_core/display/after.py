@@ -18,6 +18,7 @@ from aeda_core.experiments.what_came_after import AFTER, CONTROLS, METHODS
 from aeda_core.findings import after
 from aeda_core.findings.measures import DASH, DECIMALS, Estimate
 from aeda_core.findings.paper import label
+from aeda_core.findings.statistics import PERCENT
 from aeda_core.methods import named
 from aeda_core.runs import RunRecord
 
@@ -47,7 +48,7 @@ def fig_shares(records: Sequence[RunRecord]) -> Figure:
                 [(percent(share), r.bacc) for share, own in runs.items() for r in own[name]], columns=["share", "bacc"]
             )
             if len(data):
-                dots(ax, data, x="share", y="bacc", order=ticks, single=None, limits=(0, 100), **STROKE, **how)
+                dots(ax, data, x="share", y="bacc", order=ticks, single=None, within=PERCENT, **STROKE, **how)
         ax.set(xlabel="", ylabel=AXES["bacc"])
         ax.set_title(textwrap.fill(label(method), 14), fontsize="small")
         ax.set_xticks(range(len(ticks)), [tick.removesuffix(" %") for tick in ticks], rotation=90)

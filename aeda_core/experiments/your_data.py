@@ -40,15 +40,15 @@ class YourDataParameters(Parameters):
 
     changes: ClassVar = {
         "smoke": {"n_images": 2000, "epochs": 1, "folds": 2, "trials": 1},
-        "laptop": {"epochs": 10, "folds": 3, "trials": 1},
+        "laptop": {"epochs": 5, "trials": 1},
     }
 
     seeds: int = Field(1, ge=1, le=1, description="this chapter trains with one seed")
     n_images: int = Field(4000, ge=1000, le=4000, description="pictures that are written")
     correlation: float = Field(0.95, ge=0, le=1, description="share of the pictures on the background of their digit")
-    folds: int = Field(5, ge=2, le=10, description="parts that the audit makes of the pictures")
-    epochs: int = Field(20, ge=1, description="passes over the training images")
-    trials: int = Field(4, ge=1, le=6, description="settings of the attack that are tried")
+    folds: int = Field(3, ge=2, le=10, description="parts that the audit makes of the pictures")
+    epochs: int = Field(10, ge=1, description="passes over the training images")
+    trials: int = Field(2, ge=1, le=6, description="settings of the attack that are tried")
 
 
 @dataclass(frozen=True)

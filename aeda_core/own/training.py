@@ -96,7 +96,7 @@ def fit_once(
         model.load_state_dict(load_file(path))
         progress(epochs)
         return model
-    checkpoint = path.with_suffix(".pt")
+    checkpoint = path.with_suffix(".checkpoint")
     model = fit(method, data, network, epochs, seed, progress, checkpoint, **settings)
     storage.write(path, save({name: value.contiguous() for name, value in model.state_dict().items()}))
     checkpoint.unlink(missing_ok=True)
