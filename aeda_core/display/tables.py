@@ -27,7 +27,7 @@ from aeda_core.findings.measures import (
     estimates,
     frame,
     published,
-)
+)  # fmt: skip
 from aeda_core.findings.paper import Published, label
 from aeda_core.runs import RunRecord
 
@@ -308,7 +308,7 @@ def tuning(tried: Sequence[RunRecord], used: Sequence[RunRecord] = ()) -> Table:
             used_as.setdefault(label(method), set()).add(setting)
     by_rule = {name: selection.choose(settings) for name, settings in trials.items() if len(settings) > 1}
     lines = [
-        [name, setting, _tick(setting in used_as.get(name, ())), _tick(setting == by_rule.get(name)), *_found(own)]
+        [name, setting, "✓" * (setting in used_as.get(name, ())), "✓" * (setting == by_rule.get(name)), *_found(own)]
         for name, settings in trials.items()
         for setting, own in settings.items()
     ]
@@ -320,10 +320,6 @@ def tuning(tried: Sequence[RunRecord], used: Sequence[RunRecord] = ()) -> Table:
         if name in used_as and by_rule[name] not in used_as[name]
     ]
     return Table.of("tuning", data, tried, words=("what was changed",), notes=[selection.RULE, *notes])
-
-
-def _tick(yes: bool) -> str:
-    return "✓" if yes else ""
 
 
 def _found(own: Sequence[RunRecord]) -> list[str]:
