@@ -40,7 +40,7 @@ class YourDataParameters(Parameters):
 
     changes: ClassVar = {
         "smoke": {"n_images": 2000, "epochs": 1, "folds": 2, "trials": 1},
-        "laptop": {"epochs": 5, "trials": 1},
+        "laptop": {"n_images": 2000, "epochs": 3, "folds": 2, "trials": 1},
     }
 
     seeds: int = Field(1, ge=1, le=1, description="this chapter trains with one seed")
