@@ -1,4 +1,4 @@
-"""The command line: `aeda audit | data | run | sweep | book | chapters | scorecard | check | accept | verify`."""
+"""The command line: `aeda audit | mitigate | predict | data | run | sweep | book | chapters | scorecard | check | accept | verify`."""
 
 from __future__ import annotations
 

@@ -155,6 +155,14 @@ class TestKept:
         again = training.fit_once("original", biased_images, self.BUILD, 1)
         assert all(torch.equal(*pair) for pair in zip(first.parameters(), again.parameters(), strict=True))
 
+    def test_damaged_weights_are_set_aside_and_trained_anew(self, biased_images, tmp_path):
+        first = training.fit_once("original", biased_images, self.BUILD, 1)
+        (kept,) = (tmp_path / "trained").iterdir()
+        kept.write_bytes(kept.read_bytes()[:100])
+        again = training.fit_once("original", biased_images, self.BUILD, 1)
+        assert all(torch.equal(*pair) for pair in zip(first.parameters(), again.parameters(), strict=True))
+        assert {path.name for path in kept.parent.iterdir()} == {kept.name, f"{kept.name}.damaged"}
+
     def test_small_sets_are_seen_more_often(self):
         few, many = (training.epochs_for(n, self.BUILD) for n in (500, 1_000_000))
         assert few > many == training.FEWEST

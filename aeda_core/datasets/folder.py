@@ -146,7 +146,7 @@ def _existing(root: Path, table: Table, path: str) -> tuple[dict[int, Path], lis
         found[row] = file
     if not found:
         raise DataError(
-            f"none of the {len(missing)} pictures that '{table.file}' names is in '{root}', {listed(missing)}; name "
+            f"none of the {len(missing)} pictures that '{table.file}' names ({listed(missing)}) is in '{root}'; name "
             "the folder that these paths start from, or correct them."
         )
     notes = []

@@ -23,7 +23,7 @@ from aeda_core.own.report import Report
 from aeda_core.own.training import Builder, epochs_for, estimated, fit_once
 
 METHOD = "aeda_robust_warm"
-"""The cheapest of the book's methods, and on digits the best (chapter 10)."""
+"""The cheapest of AEDA's variants in the book (chapter 10)."""
 
 COMMON = {"share": 0.8, "refresh": 4}
 """Its options in every trial: the share of chapter 10, and examples that are never older than a few batches."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from tqdm import tqdm
 
@@ -93,9 +94,13 @@ def fit_once(
     name = provenance.digest([provenance.code(), content, str(model), method, epochs, seed, settings])
     path = TRAINED / f"{name}.safetensors"
     if path.exists():
-        model.load_state_dict(load_file(path))
-        progress(epochs)
-        return model
+        try:
+            model.load_state_dict(load_file(path))
+            progress(epochs)
+            return model
+        except (SafetensorError, RuntimeError):  # it is trained again
+            aside = storage.set_aside(path)
+            tqdm.write(f"The weights in '{path}' are damaged; they are now '{aside.name}', and are trained anew.")
     checkpoint = path.with_suffix(".checkpoint")
     model = fit(method, data, network, epochs, seed, progress, checkpoint, **settings)
     storage.write(path, save({name: value.contiguous() for name, value in model.state_dict().items()}))
