@@ -1,4 +1,4 @@
-"""The command line: `aeda audit | mitigate | predict | data | run | sweep | book | chapters | scorecard | check | accept | verify`."""
+"""The command line: train, execute and check the book, and audit images of your own."""
 
 from __future__ import annotations
 
