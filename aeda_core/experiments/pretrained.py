@@ -1,0 +1,115 @@
+"""Chapter 13: Table 2's question once more, of a network that starts from pretrained weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from aeda_core.datasets.celeba import CelebA
+from aeda_core.experiments import common
+from aeda_core.experiments.celeba import TUNING_FOLD
+from aeda_core.experiments.chapter import Chapter
+from aeda_core.profiles import ParameterError, Parameters
+from aeda_core.runs import RunSpec
+
+METHODS = ("original", "aeda_robust_warm")
+
+TUNING: dict[str, tuple[dict[str, Any], ...]] = {
+    "original": ({}, {"learning_rate": 1e-4}, {"learning_rate": 1e-3}, {"epochs": 10}),
+    "aeda_robust_warm": (
+        {},
+        {"epsilon": 0.03, "step_size": 0.03},
+        {"epsilon": 0.2, "step_size": 0.2},
+        {"epsilon": 0.2, "step_size": 0.2, "lambda_": 0.8, "bias_learning_rate": 1e-3},
+    ),
+}
+"""What is tried, as many settings of either method, on people who do nothing but choose."""
+
+CHOSEN: dict[str, dict[str, Any]] = {}
+"""Of TUNING the setting that the runs of a method have, by `findings.selection.choose`."""
+
+
+class PretrainedParameters(Parameters):
+    """What chapter 13 can be told; the defaults are the `paper` profile's. A fold is a run, as in chapter 06."""
+
+    changes: ClassVar = {
+        "smoke": {"seeds": 1, "n_persons": 300, "n_choosing": 50, "size": 32, "epochs": 1, "start": 0},
+        "laptop": {"seeds": 1, "n_persons": 600, "n_choosing": 100, "size": 32, "epochs": 4, "batch_size": 16},
+    }
+
+    seeds: int = Field(5, ge=1, description="folds that are tested on, of `folds`")
+    folds: int = Field(5, ge=2, description="parts that the people are dealt into")
+    n_persons: int = Field(0, ge=0, description="people; 0: all there are")
+    n_choosing: int = Field(1000, ge=1, description="persons who choose settings and do nothing else")
+    size: int = Field(64, ge=32, description="height and width of the faces, in pixels")
+    epochs: int = Field(6, ge=1, description="passes over the training images")
+    batch_size: int = Field(64, ge=1, description="originals in a batch")
+    learning_rate: float = Field(3e-4, gt=0, description="of f and h_t")
+    task_balance: float = Field(1.0, ge=0, le=1, description="0: labels count the same; 1: target tasks do")
+    precision: Literal["auto", "bf16", "fp32"] = Field("fp32", description="auto: bf16 where it is faster here")
+    epsilon: float = common.option("aeda_robust_warm", "epsilon", default=0.08)
+    step_size: float = common.option("aeda_robust_warm", "step_size", default=0.08)
+    steps: int = common.option("aeda_robust_warm", "steps")
+    lambda_: float = common.option("aeda_robust_warm", "lambda_", default=0.9)
+    start: int = common.option("aeda_robust_warm", "start", default=2)
+    bias_learning_rate: float = common.option("aeda_robust_warm", "bias_learning_rate", default=1e-4)
+
+
+def specs(p: PretrainedParameters) -> list[RunSpec]:
+    """A run for each fold and method, with the settings of CHOSEN."""
+    if p.seeds > p.folds:
+        raise ParameterError(f"parameter seeds is {p.seeds}: it is at most folds, {p.folds}; a fold is tested on once.")
+    return [
+        spec
+        for method in METHODS
+        for spec in _runs(p.model_copy(update=CHOSEN.get(method, {})), method, range(p.seeds))
+    ]
+
+
+def tuning(p: PretrainedParameters) -> list[RunSpec]:
+    """Every setting of TUNING once, on the training folds of one fold, judged by the people who choose."""
+    return [
+        spec.model_copy(update={"tested_on": "validation"})
+        for method, settings in TUNING.items()
+        for setting in settings
+        for spec in _runs(p.model_copy(update=setting), method, [TUNING_FOLD])
+    ]
+
+
+def _runs(p: PretrainedParameters, method: str, folds: Iterable[int]) -> list[RunSpec]:
+    network = {"name": "efficientnet_lite0"}
+    shared: common.Parts = {
+        "data": {
+            "name": "celeba",
+            "fingerprint": common.fingerprint(p, CelebA, size=p.size),
+            "n_persons": p.n_persons,
+            "n_choosing": p.n_choosing,
+            "size": p.size,
+            "folds": p.folds,
+        },
+        "model": {**network, "precision": common.precision(p.precision, network)},
+        "plan": {
+            "epochs": p.epochs,
+            "batch_size": p.batch_size,
+            "learning_rate": p.learning_rate,
+            "task_balance": p.task_balance,
+            "mirror": True,
+        },
+        "options": common.options(method, p, PretrainedParameters),
+    }
+    return [common.spec(method, fold, shared, {"data": {"fold": fold}}) for fold in folds]
+
+
+records = partial(common.records, specs)
+"""The chapter's records: looked up, and where its parameters are live trained if they are missing."""
+
+recorded = partial(common.recorded, specs, PretrainedParameters)
+"""The committed records of the full protocol, whatever a chapter's own profile."""
+
+tuned = partial(common.recorded, tuning, PretrainedParameters)
+"""The committed records of `tuning`."""
+
+CHAPTER = Chapter("pretrained", "13_pretrained.ipynb", PretrainedParameters, (specs,), tuning, draft=True)
