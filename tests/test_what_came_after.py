@@ -80,11 +80,19 @@ class TestSpecs:
         assert len({str((s.data, s.model, s.plan, s.options)) for s in found if s.seed == 0}) == 1
         assert found[0] in what_came_after.specs(P)
 
-    def test_every_later_method_is_one_of_ours_and_has_three_settings_or_none(self):
+    def test_every_later_method_is_one_of_ours(self):
         assert all(KNOWN[method].ours for method in AFTER) and set(CONTROLS[1:]) <= STUDIES.keys()
-        assert {len(settings) for settings in TUNING.values()} == {3}
-        assert set(AFTER) - set(TUNING) == {"domain_independent"}
+
+    def test_every_method_has_as_many_settings_and_no_two_are_the_same(self):
+        assert set(TUNING) == set(METHODS)
+        assert {len(settings) for settings in TUNING.values()} == {6}
+        assert len({spec.id for spec in what_came_after.tuning(P)}) == 6 * len(METHODS)
         assert all(CHOSEN[method] in TUNING[method] for method in CHOSEN)
+
+    def test_a_rate_is_in_units_of_the_chapters(self):
+        p = AfterParameters.load("recorded", learning_rate=0.01)
+        spec = what_came_after.spec_of(p, "cmnist", 0.0, "lff", 0, {"rate": 3.0, "q": 0.9})
+        assert spec.plan["learning_rate"] == pytest.approx(0.03) and spec.options == {"q": 0.9}
 
     def test_a_share_that_cannot_be_is_refused(self, refused):
         with refused(ParameterError, "parameter shares is ()"):
@@ -124,7 +132,7 @@ class TestFindings:
         specs = [spec for spec in what_came_after.tuning(P) if spec.method == "lisa"]
         tried = [
             record(spec, 0).model_copy(update={"confusion": confusion(*right)})
-            for spec, right in zip(specs, ((99, 20), (90, 60), (95, 40)), strict=True)
+            for spec, right in zip(specs, ((99, 20), (90, 60), (95, 40), *[(50, 20)] * 3), strict=True)
         ]
         assert after.setting(after.chosen(tried, "group labels known")["lisa"]) == TUNING["lisa"][1]
         assert after.setting(after.chosen(tried, "not known")["lisa"]) == TUNING["lisa"][0]
@@ -163,10 +171,10 @@ class TestShown:
         assert "against the paper's explanation" in said[2]
 
     def test_criteria(self):
-        tried = [record(spec, 20 + 10 * i) for i, spec in enumerate(what_came_after.tuning(P)[:6])]
-        table = shown.criteria(tried)
-        assert table.data.loc["GroupDRO", "group labels known"] == "adjustment 1"
-        assert table.data.loc["GroupDRO", "not known"] == "adjustment 1"
+        specs = [spec for spec in what_came_after.tuning(P) if spec.method == "groupdro"]
+        table = shown.criteria([record(spec, 20 + 10 * i) for i, spec in enumerate(specs)])
+        assert table.data.loc["GroupDRO", "group labels known"] == "adjustment 1, learning rate × 3"
+        assert table.data.loc["GroupDRO", "not known"] == "adjustment 1, learning rate × 3"
 
 
 @pytest.mark.skipif(what_came_after.CHAPTER.draft, reason="the chapter is a draft, whose runs are not recorded")

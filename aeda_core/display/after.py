@@ -156,12 +156,16 @@ def _name(method: str) -> str:
 # --- settings and controls --------------------------------------------------------------------------------------------
 
 
+_OPTION = {"rate": "learning rate ×", "lambda_": "λ", "epsilon": "ε", "step_size": "step"}
+"""What options are called in a table, where it is not their name."""
+
+
 def criteria(tried: Sequence[RunRecord]) -> Table:
     """By method the setting that each criterion chooses, and the held-out bACC and bias that come with it."""
     cells: dict[str, dict[str, str]] = {}
     for criterion in after.CRITERIA:
         for method, record in after.chosen(tried, criterion).items():
-            setting = ", ".join(f"{name} {value:g}" for name, value in after.setting(record).items())
+            setting = ", ".join(f"{_OPTION.get(name, name)} {value:g}" for name, value in after.setting(record).items())
             cells.setdefault(label(method), {})[criterion] = setting or "the defaults"
             cells[label(method)][f"bACC, bias ({criterion})"] = f"{record.bacc:.1f}, {record.bias:.2f}"
     return Table.of("after-criteria", rows(cells, "method"), tried, words=tuple(after.CRITERIA))

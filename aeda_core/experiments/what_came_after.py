@@ -15,7 +15,7 @@ from aeda_core.profiles import Parameters
 from aeda_core.runs import RunSpec
 
 PAPERS = ("original", "reweighting", "adversarial_debiasing", "aeda_robust", "aeda_robust_warm")
-"""What the later methods are held against; where they have settings, those of chapter 05."""
+"""What the later methods are held against; what is not tuned here is as in chapter 05."""
 
 AFTER = (
     "groupdro",
@@ -42,21 +42,36 @@ BASE: dict[str, dict[str, Any]] = {
 }
 """Options that are not tuned, where they are not a method's own defaults."""
 
+RATES: tuple[dict[str, Any], ...] = tuple({"rate": factor} for factor in (0.25, 0.5, 1.0, 2.0, 3.0, 4.0))
+
+
+def _at_two_rates(*settings: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    return tuple(setting | rate for rate in ({}, {"rate": 3.0}) for setting in settings)
+
+
 TUNING: dict[str, tuple[dict[str, Any], ...]] = {
-    "groupdro": ({}, {"eta": 0.1}, {"adjustment": 1.0}),
-    "jtt": ({"first_epochs": 4}, {"first_epochs": 4, "upweight": 10}, {"first_epochs": 2, "upweight": 10}),
-    "lff": ({}, {"q": 0.9}, {"decay": 0.0}),
-    "dfr": ({}, {"c": 10.0}, {"share": 0.5}),
-    "lisa": ({}, {"intra_label": 1.0}, {"concentration": 0.5}),
-    "spectral_decoupling": ({}, {"penalty": 0.01}, {"penalty": 1.0}),
-    "badd": ({"capture_epochs": 1}, {"capture_epochs": 2}, {"capture_epochs": 4}),
-    "flac": ({"capture_epochs": 1}, {"capture_epochs": 1, "alpha": 10.0}, {"capture_epochs": 1, "alpha": 1000.0}),
-    "biasadv": ({}, {"keep": 0.1}, {"keep": 0.1, "epsilon": 0.1, "step_size": 0.1}),
+    "original": RATES,
+    "reweighting": RATES,
+    "adversarial_debiasing": _at_two_rates({}, {"strength": 0.3}, {"strength": 3.0}),
+    "aeda_robust": _at_two_rates({}, {"lambda_": 1.0}, {"epsilon": 0.2, "step_size": 0.08}),
+    "aeda_robust_warm": _at_two_rates({}, {"share": 0.8}, {"share": 0.8, "lambda_": 1.0}),
+    "groupdro": _at_two_rates({}, {"eta": 0.1}, {"adjustment": 1.0}),
+    "jtt": _at_two_rates({"first_epochs": 4}, {"first_epochs": 4, "upweight": 10}, {"first_epochs": 2, "upweight": 10}),
+    "lff": _at_two_rates({}, {"q": 0.9}, {"decay": 0.0}),
+    "dfr": _at_two_rates({}, {"c": 10.0}, {"share": 0.5}),
+    "lisa": _at_two_rates({}, {"intra_label": 1.0}, {"concentration": 0.5}),
+    "domain_independent": RATES,
+    "spectral_decoupling": _at_two_rates({}, {"penalty": 0.01}, {"penalty": 1.0}),
+    "badd": _at_two_rates({"capture_epochs": 1}, {"capture_epochs": 2}, {"capture_epochs": 4}),
+    "flac": _at_two_rates(
+        {"capture_epochs": 1}, {"capture_epochs": 1, "alpha": 10.0}, {"capture_epochs": 1, "alpha": 1000.0}
+    ),
+    "biasadv": _at_two_rates({}, {"keep": 0.1}, {"keep": 0.1, "epsilon": 0.1, "step_size": 0.1}),
 }
-"""Three settings of each later method that has any. Domain-independent training has none."""
+"""Six settings of every method: its options, and `rate`, how many times the chapter's learning rate its own is."""
 
 CHOSEN: dict[str, dict[str, Any]] = {}
-"""Of TUNING the setting that the runs have: the best held-out bACC, for which group labels are known."""
+"""Of TUNING the setting that the runs of a method have: `findings.after.chosen`, where group labels are known."""
 
 TUNING_SHARE = 0.02
 """Of conflicting images while settings are chosen: enough for each group to have some."""
@@ -126,7 +141,7 @@ def spec_of(
     The seed draws the digits and their colours, too, so that the spread over seeds holds that of the few conflicting
     images.
 
-    setting: options; those of CHOSEN, unless settings are being tried
+    setting: as in TUNING; that of CHOSEN, unless settings are being tried
     """
     described = {
         "name": data,
@@ -136,28 +151,38 @@ def spec_of(
         "correlation": round(1 - share, 6),
         "seed": seed,
     }
+    # the controls are aeda_robust in all but one respect
+    settled = "aeda_robust" if method in CONTROLS else method
+    own = {**BASE.get(method, {}), **(CHOSEN.get(settled, {}) if setting is None else setting)}
+    rate = p.learning_rate * own.pop("rate", 1.0)
     shared: common.Parts = {
         "data": described,
         "model": {"precision": common.precision(p.precision, {})},
-        "plan": {"epochs": p.epochs, "batch_size": p.batch_size, "learning_rate": p.learning_rate},
+        "plan": {"epochs": p.epochs, "batch_size": p.batch_size},
     }
-    # the controls are aeda_robust in all but one respect
-    settled = "aeda_robust" if method in CONTROLS else method
     of_chapter_05 = common.compared(settled, cmnist.CMNISTParameters.load(p.profile), cmnist.CMNISTParameters)
-    own = {**BASE.get(method, {}), **(CHOSEN.get(method, {}) if setting is None else setting)}
-    return common.spec(method, seed, shared, *(of_chapter_05 if settled in PAPERS else ()), {"options": own})
+    given: common.Parts = {"plan": {"learning_rate": rate}, "options": own}
+    return common.spec(method, seed, shared, *(of_chapter_05 if settled in PAPERS else ()), given)
 
 
-def tuning(p: AfterParameters) -> list[RunSpec]:
-    """The runs behind CHOSEN: every setting of TUNING once, as long as those that are reported, and never on the test
-    set."""
+def trials(p: AfterParameters) -> list[tuple[RunSpec, dict[str, Any]]]:
+    """The runs behind CHOSEN, each with its setting: every setting of TUNING once, as long as the runs that are
+    reported, and never on the test set."""
     return [
-        spec_of(p, "cmnist", TUNING_SHARE, method, cmnist.TUNING_SEED, setting).model_copy(
-            update={"tested_on": "validation"}
+        (
+            spec_of(p, "cmnist", TUNING_SHARE, method, cmnist.TUNING_SEED, setting).model_copy(
+                update={"tested_on": "validation"}
+            ),
+            setting,
         )
         for method, settings in TUNING.items()
         for setting in settings
     ]
+
+
+def tuning(p: AfterParameters) -> list[RunSpec]:
+    """The runs of `trials`."""
+    return [spec for spec, _ in trials(p)]
 
 
 records = partial(common.records, specs)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from aeda_core import metrics
-from aeda_core.experiments.what_came_after import TUNING
-from aeda_core.findings import statistics
+from aeda_core.experiments.what_came_after import AfterParameters, trials
+from aeda_core.findings import selection, statistics
 from aeda_core.findings.measures import Estimate
 from aeda_core.runs import RunRecord, RunSpec
 
@@ -86,29 +87,36 @@ def plain_accuracy(record: RunRecord) -> float:
     return 100 * float((groups / groups.sum() * metrics.group_accuracy(record.counts)).sum())
 
 
-CRITERIA: dict[str, Callable[[RunRecord], float]] = {
-    "group labels known": lambda record: record.bacc,
-    "not known": plain_accuracy,
+def best_known(tried: Sequence[RunRecord]) -> RunRecord:
+    """The run whose setting `selection.choose` takes, which asks for the bias labels of held-out images."""
+    return tried[selection.choose({i: [record] for i, record in enumerate(tried)})]
+
+
+def best_unknown(tried: Sequence[RunRecord]) -> RunRecord:
+    """The run with the highest plain accuracy; of equals the first."""
+    return max(tried, key=plain_accuracy)
+
+
+CRITERIA: dict[str, Callable[[Sequence[RunRecord]], RunRecord]] = {
+    "group labels known": best_known,
+    "not known": best_unknown,
 }
-"""By what is known of held-out images, what the best setting has the highest of."""
+"""By what is known of held-out images, how the run with the best setting is found."""
 
 
 def chosen(tried: Iterable[RunRecord], criterion: str) -> dict[str, RunRecord]:
-    """By method, the run on held-out images whose setting this criterion chooses; of equals the first that was tried.
+    """By method, the run on held-out images whose setting this criterion chooses.
 
     A method all of whose runs were refused is left out.
     """
-    best: dict[str, RunRecord] = {}
+    by_method: dict[str, list[RunRecord]] = {}
     for record in tried:
-        if record.refused:
-            continue
-        now = best.setdefault(record.spec.method, record)
-        if CRITERIA[criterion](record) > CRITERIA[criterion](now):
-            best[record.spec.method] = record
-    return best
+        if not record.refused:
+            by_method.setdefault(record.spec.method, []).append(record)
+    return {method: CRITERIA[criterion](own) for method, own in by_method.items()}
 
 
-def setting(record: RunRecord) -> dict[str, object]:
-    """The one of TUNING that a run has: the longest that its options hold."""
-    held = [s for s in TUNING[record.spec.method] if s.items() <= record.spec.options.items()]
-    return max(held, key=len)
+def setting(record: RunRecord) -> dict[str, Any]:
+    """The one of TUNING that a run tried."""
+    settings = {spec.id: tried for spec, tried in trials(AfterParameters.load("recorded"))}
+    return settings[record.spec.id]
