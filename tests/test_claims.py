@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,9 +16,9 @@ from made import MADE
 from aeda_core import metrics
 from aeda_core.datasets.base import PROJECT
 from aeda_core.experiments import CHAPTERS, cmnist
-from aeda_core.findings import claims, paper, scorecard, statistics
+from aeda_core.findings import claims, forest, paper, scorecard, statistics
 from aeda_core.findings.claims import judged
-from aeda_core.findings.judge import Statement, verdict
+from aeda_core.findings.judge import Claim, Statement, verdict
 from aeda_core.runs import RUNS, RunRecord, RunSpec, kept
 
 REAL, STAND_IN = "MNIST (60,000 training, 10,000 test)", "stand-in: 5,000 MNIST digits"
@@ -228,6 +229,44 @@ def test_every_row_of_the_table_of_claims_is_judged_somewhere():
     assert not any("{" in row.claim for row in rows)
     assert sorted({row.where for row in rows}) == sorted(where for c in CHAPTERS.values() for where in c.about)
     assert set(claims.HEADLINES) <= {row.id for row in rows}
+
+
+class TestForest:
+    """The picture of all claims."""
+
+    PAGES: ClassVar = {"Table 1": "05_cmnist"}
+
+    def drawn(self, ours, ci95, verdict="undecided", **said):
+        statement = Statement("table1.x", "x <y>", said.pop("paper", 10.0), ("original",), float, data="cmnist", **said)
+        claim = Claim(
+            "table1.x", "Table 1", statement.claim, statement.paper, ours, ci95, 3, "", "", "", verdict, "AEDA"
+        )
+        return forest.picture("all", [claim], {"table1.x": statement}, self.PAGES)
+
+    def test_the_scale_is_in_units_of_the_papers_effect(self):
+        """0 is at 40, the paper's effect at 80: our 5 is halfway, and half as long to either side."""
+        line = self.drawn(5.0, (2.5, 7.5))
+        assert 'class="nothing" d="M40.0' in line and 'class="goal" d="M80.0' in line
+        assert 'class="interval" d="M50.0 8H70.0"' in line and 'cx="60.0"' in line
+
+    def test_less_is_more_where_the_paper_has_it_so(self):
+        """The paper's 0.5 of 1 is the unit, so that 0.25 is beyond it."""
+        assert 'd="M60.0 8H100.0"' in self.drawn(0.5, (0.25, 0.75), paper=0.5, nothing=1.0, sign=-1)
+
+    def test_what_leaves_the_scale_is_an_arrow(self):
+        assert self.drawn(5.0, (-40.0, 50.0)).count("v8z") == 2 and "v8z" not in self.drawn(5.0, (0.0, 9.0))
+
+    def test_words_that_ask_for_any_effect_have_no_tick(self):
+        assert "goal" not in self.drawn(5.0, (2.5, 7.5), paper="higher")
+        assert "goal" in self.drawn(5.0, (2.5, 7.5), paper="much higher", enough=8.0)
+
+    def test_it_says_its_numbers_and_escapes_its_words(self):
+        line = self.drawn(5.0, (-2.5, 7.5), "not reproduced")
+        assert 'aria-label="here 5.00 [−2.50, 7.50]; the paper: 10.00"' in line and "x &lt;y&gt;" in line
+        assert 'href="05_cmnist.html"' in line and "✕" in line and "not reproduced</span>" in line
+
+    def test_what_is_not_judged_is_left_out(self):
+        assert "<li" not in self.drawn(5.0, (2.5, 7.5), "ours")
 
 
 class TestCommitted:

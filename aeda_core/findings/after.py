@@ -32,6 +32,11 @@ def by_share(records: Iterable[RunRecord]) -> ByShare:
     return found
 
 
+def without_conflict(records: Iterable[RunRecord]) -> list[RunRecord]:
+    """The runs without a conflicting image."""
+    return [record for record in records if share(record.spec) == 0]
+
+
 def gain(runs: Sequence[RunRecord], base: Sequence[RunRecord], measure: str) -> Estimate:
     """How much higher `measure` is in `runs` than in those of `base` with the same seeds."""
     more, less = ({run.spec.seed: getattr(run, measure) for run in own} for own in (runs, base))

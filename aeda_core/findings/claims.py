@@ -19,8 +19,8 @@ import numpy as np
 from aeda_core import metrics
 from aeda_core.datasets.celeba import ATTRIBUTES
 from aeda_core.datasets.cmnist import CMNIST
-from aeda_core.experiments import celeba, cmnist
-from aeda_core.findings import faces, few_shot, measures
+from aeda_core.experiments import celeba, cmnist, what_came_after
+from aeda_core.findings import after, faces, few_shot, measures
 from aeda_core.findings.faces import share_of_bias
 from aeda_core.findings.judge import NOT_APPLICABLE, About, Claim, Statement, by_method, judge
 from aeda_core.findings.measures import end, ending
@@ -230,6 +230,15 @@ def _table3() -> list[Statement]:
     return [replace(row, data="cmnist", about="AEDA") for row in rows]
 
 
+def _chapter12() -> list[Statement]:
+    """How far AEDA_robust is ahead of what came after it, and of itself with a spoiled attack."""
+    others = ("original", *what_came_after.AFTER, *what_came_after.CONTROLS[1:])
+    rows = [
+        _margin("chapter12", "C-MNIST without a conflicting image", {}, "aeda_robust", other)[0] for other in others
+    ]
+    return [replace(row, data="cmnist") for row in rows]
+
+
 def _also_of_digits(rows: Sequence[Statement], where: str) -> list[Statement]:
     """`rows`, and those that leave a place for `where` once more of digits, of which the paper does not say so."""
     digits = [
@@ -247,11 +256,16 @@ CLAIMS: dict[str, list[Statement]] = {
     "cmnist": [*_table1(), *said("fig8")],
     "online": _also_of_digits(said("fig10a", "fig10b"), " on digits"),
     "few_shot": _table3(),
+    "what_came_after": _chapter12(),
 }
 """By the name in `experiments.CHAPTERS` of the chapter whose records they are judged by."""
 
-SHOWN = {"label_switch": measures.fig3, "few_shot": few_shot.without_repeated}
-"""Of some chapters' records those that the paper's claims are about; of the others, all."""
+SHOWN = {
+    "label_switch": measures.fig3,
+    "few_shot": few_shot.without_repeated,
+    "what_came_after": after.without_conflict,
+}
+"""Of some chapters' records those that the claims are about; of the others, all."""
 
 
 def judged(chapter: str, *records: Sequence[RunRecord]) -> list[Claim]:

@@ -31,7 +31,10 @@ RULE = {
 }
 """What each verdict means: *I* is the 95 % interval of our mean, *p* the effect that the paper prints."""
 
-JUDGED = ("exceeded", "reproduced", "partly", "undecided", "not reproduced")
+MARKS = {"exceeded": "▲", "reproduced": "●", "partly": "◐", "undecided": "○", "not reproduced": "✕"}
+"""What stands beside a verdict, so that it does not take colour to tell them apart."""
+
+JUDGED = tuple(MARKS)
 
 CHANCE = (1 - statistics.LEVEL) / 2
 """How often the interval lies wholly on the side of the claim where there is no effect."""
@@ -98,9 +101,9 @@ class Statement:
 
     @property
     def where(self) -> str:
-        """The table or figure that it is about: `Fig. 10(a)` for the id `fig10a.order`."""
-        kind, number, part = re.fullmatch(r"(fig|table)(\d+)([a-z]?)", self.id.split(".")[0]).groups()
-        return {"fig": "Fig. ", "table": "Table "}[kind] + number + (part and f"({part})")
+        """The table or figure that it is about, `Fig. 10(a)` for the id `fig10a.order`, or a chapter of ours."""
+        kind, number, part = re.fullmatch(r"(fig|table|chapter)(\d+)([a-z]?)", self.id.split(".")[0]).groups()
+        return {"fig": "Fig. ", "table": "Table ", "chapter": "Chapter "}[kind] + number + (part and f"({part})")
 
     def effect(self, value: float) -> float:
         """How far `value` is from `nothing`, on the side where the claim has it."""
@@ -139,9 +142,14 @@ class Claim:
 
     def in_words(self) -> dict[str, str]:
         """By the titles of a table's columns."""
-        interval = f"{_told(self.ci95[0])} to {_told(self.ci95[1])}" if self.ci95 else "–"
-        told = {"claim": self.claim, "paper": _told(self.paper), "here": _told(self.ours)}
-        return told | {"95 % interval": interval, "n": str(self.n), "verdict": self.verdict}
+        return {
+            "claim": self.claim,
+            "paper": told(self.paper),
+            "here": told(self.ours),
+            "95 % interval": f"{told(self.ci95[0])} to {told(self.ci95[1])}" if self.ci95 else "–",
+            "n": str(self.n),
+            "verdict": f"{MARKS.get(self.verdict, '')} {self.verdict}".strip(),
+        }
 
 
 def by_method(records: Iterable[RunRecord]) -> Runs:
@@ -215,5 +223,8 @@ def _listed(words: Iterable[str]) -> str:
     return "; ".join(dict.fromkeys(words)) or "none"
 
 
-def _told(value: float | str | None) -> str:
-    return "–" if value is None else str(value).replace("-", "−") if isinstance(value, float) else str(value)
+def told(value: float | str | None) -> str:
+    """A number with two decimals, words as they are, a dash for nothing."""
+    if value is None:
+        return "–"
+    return f"{value:.2f}".replace("-", "−") if isinstance(value, float) else value

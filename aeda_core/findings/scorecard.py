@@ -17,14 +17,20 @@ import pandas as pd
 from aeda_core import provenance, runs, storage
 from aeda_core.datasets.base import DATA, PROJECT
 from aeda_core.experiments import CHAPTERS
-from aeda_core.findings import benchmarks, costs, reliability, statistics
+from aeda_core.findings import benchmarks, costs, forest, reliability, statistics
 from aeda_core.findings.claims import CLAIMS, HEADLINES, judged
-from aeda_core.findings.judge import CHANCE, JUDGED, REMARKS, RULE, About, Claim
+from aeda_core.findings.judge import CHANCE, JUDGED, REMARKS, RULE, About, Claim, told
 from aeda_core.findings.paper import TABLE1, TABLE2, Published, label
 
 SCORECARD = DATA / "scorecard.json"
 TABLES: dict[str, tuple[str, dict[str, Published]]] = {"table1": ("C-MNIST", TABLE1), "table2": ("CelebA", TABLE2)}
 """By the beginning of their claims' ids: the data and the rows of the tables that compare methods."""
+SPOILED = {
+    "aeda_random": "random signs of the perturbation",
+    "aeda_shuffled": "the perturbation of another image",
+    "aeda_untrained": "a bias head that has learned nothing",
+}
+"""What the controls of chapter 12 do to the attack of AEDA_robust."""
 BEFORE = tomllib.loads(Path(__file__).with_name("before.toml").read_text(encoding="utf-8"))
 """The count by the rule before this one."""
 _BEGIN, _END = "<!-- scorecard:begin -->", "<!-- scorecard:end -->"
@@ -35,9 +41,10 @@ def everything() -> list[Claim]:
     return [claim for name in CLAIMS for claim in judged(name, *map(runs.run_all, CHAPTERS[name].shown()))]
 
 
-def table(claims: Sequence[Claim]) -> str:
-    """The lines of `claims` as a Markdown table."""
-    return pd.DataFrame([claim.in_words() for claim in claims]).to_markdown(index=False, disable_numparse=True)
+def table(claims: Sequence[Claim], with_badges: bool = False) -> str:
+    """The lines of `claims` as a Markdown table; verdicts are coloured on a page of the book."""
+    lines = [claim.in_words() | ({"verdict": forest.badge(claim.verdict)} if with_badges else {}) for claim in claims]
+    return pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True)
 
 
 def tallied(claims: Sequence[Claim]) -> pd.DataFrame:
@@ -82,9 +89,9 @@ def beside_rivals(claims: Sequence[Claim]) -> str:
             continue
         others = {m: [levels[f"{id_}.{m}.{measure}"].ours for measure in ("bacc", "bias")] for m in table}
         better = [
-            f"{label(m)} has {told[0]:.1f} % and {told[1]:.2f}"
-            for m, told in others.items()
-            if m != "aeda_robust" and isinstance(told[0], float) and (told[0] > own.ours or told[1] < bias.ours)
+            f"{label(m)} has {level[0]:.1f} % and {level[1]:.2f}"
+            for m, level in others.items()
+            if m != "aeda_robust" and isinstance(level[0], float) and (level[0] > own.ours or level[1] < bias.ours)
         ]
         sentences.append(
             f"On {data} AEDA_robust comes to a bACC of {own.ours:.1f} % and a bias of {bias.ours:.2f}, Original to "
@@ -92,6 +99,19 @@ def beside_rivals(claims: Sequence[Claim]) -> str:
             + (f"but ahead in one or both: {', '.join(better)}." if better else "no other method is ahead in either.")
         )
     return " ".join(sentences)
+
+
+def controls(claims: Sequence[Claim]) -> str:
+    """How far AEDA_robust is ahead of itself with a spoiled attack, and so whether the attack is what matters."""
+    levels = {claim.id: claim for claim in claims}
+    parts = []
+    for method, how in SPOILED.items():
+        claim = levels[f"chapter12.aeda_robust.over.{method}.gain"]
+        if claim.ci95:
+            low, high = claim.ci95
+            said = "so it matters" if low > 0 else "so it is not what helps" if high < 0 else "which is undecided"
+            parts.append(f"{how} costs {claim.ours:.1f} [{low:.1f}, {high:.1f}] points of bACC, {said}")
+    return f"Is it the attack? Chapter 12 spoils it in one respect each: {'; '.join(parts)}." if parts else ""
 
 
 def before() -> str:
@@ -104,15 +124,54 @@ def before() -> str:
     )
 
 
+def conclusion(claims: Sequence[Claim]) -> str:
+    """What to conclude of the paper's finding, in a paragraph."""
+    by_id = {claim.id: claim for claim in claims}
+    sentences = []
+    for id_, (data, _) in TABLES.items():
+        gain, share = (by_id[f"{id_}.aeda_robust.{measure}"] for measure in ("gain", "bias_ratio"))
+        if gain.ci95 and share.ci95:
+            sentences.append(
+                f"On {data} the bACC of AEDA_robust is {_beside_paper(gain)} points above Original's, and its bias "
+                f"as a share of Original's is {_beside_paper(share)}."
+            )
+    aeda = tallied(claims).iloc[0]
+    found = ", ".join(f"{aeda[verdict]} {verdict}" for verdict in JUDGED)
+    return " ".join([*sentences, f"Of the paper's {aeda['claims']} claims about AEDA, {found}."])
+
+
+def _beside_paper(claim: Claim) -> str:
+    low, high = map(told, claim.ci95 or ())
+    return f"{told(claim.ours)} [{low}, {high}] ({claim.verdict}; the paper: {told(claim.paper)})"
+
+
 def summary(claims: Sequence[Claim]) -> str:
-    """The headline claims, how AEDA's rivals did, and the count of all, for README and intro."""
+    """The headline claims, how AEDA's rivals did, and the count of all, for README."""
     headlines = table([claim for claim in claims if claim.id in HEADLINES])
-    return "\n\n".join([headlines, beside_rivals(claims), counted(claims)])
+    return "\n\n".join([headlines, beside_rivals(claims), controls(claims), counted(claims)])
+
+
+def story(claims: Sequence[Claim]) -> str:
+    """What to conclude, a picture of every claim, how AEDA's rivals did, and the count, for the introduction."""
+    statements = {row.id: row for rows in CLAIMS.values() for row in rows}
+    by_page = _by_chapter(claims)
+    pages = {claim.where: page for page, own in by_page.items() for claim in own}
+    in_order = [claim for own in by_page.values() for claim in own]
+    aeda, rivals = (
+        forest.picture(
+            f"the paper's claims about {about}", [c for c in in_order if c.about == about], statements, pages
+        )
+        for about in ("AEDA", "rivals and mechanism")
+    )
+    others = f"<details>\n<summary>The paper's claims about rivals and mechanism</summary>\n{rivals}\n</details>"
+    return "\n\n".join(
+        [conclusion(claims), forest.KEY, aeda, others, beside_rivals(claims), controls(claims), counted(claims)]
+    )
 
 
 def page(claims: Sequence[Claim]) -> str:
     """The scorecard page: the rule, and every claim under the chapter that shows it."""
-    meaning = pd.DataFrame({"verdict": [f"**{v}**" for v in RULE], "when": RULE.values()})
+    meaning = pd.DataFrame({"verdict": [forest.badge(v) for v in RULE], "when": RULE.values()})
     parts = [
         counted(claims),
         beside_rivals(claims),
@@ -122,7 +181,7 @@ def page(claims: Sequence[Claim]) -> str:
         *REMARKS,
     ]
     for chapter, own in _by_chapter(claims).items():
-        parts += [f"## {{doc}}`{chapter}`", table(own), _shared_origin(own)]
+        parts += [f"## {{doc}}`{chapter}`", table(own, with_badges=True), _shared_origin(own)]
     return "\n\n".join(parts)
 
 
@@ -141,7 +200,7 @@ def _shared_origin(claims: Sequence[Claim]) -> str:
 
 PAGES = {
     PROJECT / "README.md": summary,
-    PROJECT / "book" / "intro.md": summary,
+    PROJECT / "book" / "intro.md": story,
     PROJECT / "book" / "scorecard.md": page,
     PROJECT / "book" / "reproducibility.md": lambda claims: costs.page(),
     PROJECT / "book" / "benchmarks.md": lambda claims: benchmarks.page(),
