@@ -17,7 +17,7 @@ import pandas as pd
 from aeda_core import provenance, runs, storage
 from aeda_core.datasets.base import DATA, PROJECT
 from aeda_core.experiments import CHAPTERS
-from aeda_core.findings import benchmarks, costs, forest, reliability, statistics
+from aeda_core.findings import benchmarks, costs, forest, reliability, statistics, tampered
 from aeda_core.findings.claims import CLAIMS, HEADLINES, judged
 from aeda_core.findings.judge import CHANCE, JUDGED, REMARKS, RULE, About, Claim, told
 from aeda_core.findings.paper import TABLE1, TABLE2, Published, label
@@ -205,6 +205,7 @@ PAGES = {
     PROJECT / "book" / "reproducibility.md": lambda claims: costs.page(),
     PROJECT / "book" / "benchmarks.md": lambda claims: benchmarks.page(),
     PROJECT / "book" / "reliability.md": lambda claims: reliability.page(),
+    PROJECT / "book" / "tamper.md": lambda claims: tampered.page(),
 }
 """What is written between the markers of which file."""
 
