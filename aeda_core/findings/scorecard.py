@@ -23,6 +23,7 @@ from aeda_core.findings.judge import CHANCE, JUDGED, REMARKS, RULE, About, Claim
 from aeda_core.findings.paper import TABLE1, TABLE2, Published, label
 
 SCORECARD = DATA / "scorecard.json"
+PICTURE = PROJECT / "book" / "_static" / "claims.html"
 TABLES: dict[str, tuple[str, dict[str, Published]]] = {"table1": ("C-MNIST", TABLE1), "table2": ("CelebA", TABLE2)}
 """By the beginning of their claims' ids: the data and the rows of the tables that compare methods."""
 SPOILED = {
@@ -152,7 +153,14 @@ def summary(claims: Sequence[Claim]) -> str:
 
 
 def story(claims: Sequence[Claim]) -> str:
-    """What to conclude, a picture of every claim, how AEDA's rivals did, and the count, for the introduction."""
+    """What to conclude, the picture of every claim, how AEDA's rivals did, and the count, for the introduction."""
+    shown = f"```{{raw}} html\n:file: {PICTURE.relative_to(PROJECT / 'book')}\n```"
+    parts = [conclusion(claims), forest.KEY, shown, beside_rivals(claims), controls(claims), counted(claims)]
+    return "\n\n".join(parts)
+
+
+def picture(claims: Sequence[Claim]) -> str:
+    """The claims about AEDA as a picture in HTML, and the others, folded, as another."""
     statements = {row.id: row for rows in CLAIMS.values() for row in rows}
     by_page = _by_chapter(claims)
     pages = {claim.where: page for page, own in by_page.items() for claim in own}
@@ -163,9 +171,8 @@ def story(claims: Sequence[Claim]) -> str:
         )
         for about in ("AEDA", "rivals and mechanism")
     )
-    others = f"<details>\n<summary>The paper's claims about rivals and mechanism</summary>\n{rivals}\n</details>"
-    return "\n\n".join(
-        [conclusion(claims), forest.KEY, aeda, others, beside_rivals(claims), controls(claims), counted(claims)]
+    return (
+        f"{aeda}\n<details>\n<summary>The paper's claims about rivals and mechanism</summary>\n{rivals}\n</details>\n"
     )
 
 
@@ -209,9 +216,12 @@ PAGES = {
 }
 """What is written between the markers of which file."""
 
+FILES = {PICTURE: picture}
+"""What is written as a whole."""
+
 
 def write(check: bool = False) -> list[str]:
-    """Write data/scorecard.json and the generated parts of PAGES from the recorded runs.
+    """Write data/scorecard.json, FILES and the generated parts of PAGES from the recorded runs.
 
     check: write nothing. Returns the files that changed, or would change.
     """
@@ -231,6 +241,9 @@ def write(check: bool = False) -> list[str]:
             raise ValueError(f"'{path}' has {found} places between {_BEGIN} and {_END}; it needs one.")
         if new != old:
             texts[path] = new
+    for path, made in FILES.items():
+        if not path.exists() or path.read_text() != made(claims):
+            texts[path] = made(claims)
     if not check:
         for path, text in texts.items():
             storage.write(path, text)

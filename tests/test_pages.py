@@ -1,0 +1,54 @@
+"""What the book's own Sphinx extensions add to its pages."""
+
+import importlib.util
+import io
+import json
+
+import pandas as pd
+import pytest
+from docutils.core import publish_doctree
+
+from aeda_core.datasets.base import PROJECT
+from aeda_core.experiments import CHAPTERS
+
+
+def extension(name):
+    spec = importlib.util.spec_from_file_location(name, PROJECT / "book" / "_ext" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class TestRunsAsCSV:
+    @pytest.mark.parametrize("name", ["attribution", "label_switch", "cmnist", "few_shot"])
+    def test_everything_of_a_record_comes_back(self, name):
+        records = extension("records").recorded(CHAPTERS[name])
+        read = pd.read_csv(io.StringIO(extension("records").by_run(records).to_csv(index=False)))
+        assert read["run"].tolist() == [record.spec.id for record in records]
+        for record, (_, row) in zip(records, read.iterrows(), strict=True):
+            assert json.loads(row["options"]) == record.spec.options and row["seed"] == record.spec.seed
+            if record.confusion is not None:
+                assert json.loads(row["confusion"]) == record.confusion
+
+    def test_a_row_an_epoch(self):
+        records = extension("records").recorded(CHAPTERS["cmnist"])[:3]
+        rows = extension("records").by_epoch(records)
+        assert len(rows) == sum(len(record.epochs) for record in records)
+        assert rows["bacc"].tolist() == [epoch["bacc"] for record in records for epoch in record.epochs]
+
+
+class TestDescription:
+    def described(self, paragraph):
+        return extension("summary").first_paragraph(
+            publish_doctree(f"Title\n=====\n\nPart\n----\n\n{paragraph}\n\nMore.")
+        )
+
+    def test_the_first_paragraph_on_one_line(self):
+        assert self.described("Two\nlines.") == "Two lines."
+
+    def test_what_is_long_is_cut_at_a_word(self):
+        cut = self.described("word " * 100)
+        assert cut.endswith("word …") and len(cut) <= 302
+
+    def test_a_page_without_text_has_none(self):
+        assert extension("summary").first_paragraph(publish_doctree("")) == ""
