@@ -128,18 +128,34 @@ def fig_cost(records: Sequence[RunRecord], share: float) -> Figure:
     return finished(drawn, "after-cost", shown, words=words, share=percent(share))
 
 
+def in_short(records: Sequence[RunRecord], controls: Sequence[RunRecord]) -> Prose:
+    """Which methods gain where the fewest images conflict, who is ahead there and where the most do, and whether it is
+    the attack."""
+    runs = after.by_share(records)
+    fewest, most = min(runs), max(runs)
+    gaining = [_name(m) for m in METHODS[1:] if after.gains(runs[fewest].get(m, []), runs[fewest]["original"])]
+    told = f"{', '.join(gaining)}" if gaining else "no method"
+    return Prose(
+        f"* At **{percent(fewest)}** conflicting images {told} {'gain' if len(gaining) > 1 else 'gains'} over Original in "
+        "accuracy and in fairness, by more than the seeds differ.\n"
+        f"{_winner(fewest, runs[fewest])}\n{_winner(most, runs[most])}\n{verdict(controls).text}"
+    )
+
+
 def who_wins(records: Sequence[RunRecord]) -> Prose:
     """For each share of conflicting images the method with the highest bACC, and how AEDA_robust does beside it."""
-    lines = []
-    for share, own in after.by_share(records).items():
-        means = {method: Estimate.of(r.bacc for r in runs).mean for method, runs in own.items() if runs}
-        best = max(means, key=lambda method: means[method])
-        line = f"* At **{percent(share)}**: {_name(best)} has the highest mean bACC, {means[best]:.1f} %"
-        if best != "aeda_robust":
-            behind = after.gain(own[best], own["aeda_robust"], "bacc")
-            line += f"; it is above {_name('aeda_robust')} by {behind.text(1)} points, {_decided(behind)}"
-        lines.append(line + ".")
-    return Prose("\n".join(lines))
+    return Prose("\n".join(_winner(share, own) for share, own in after.by_share(records).items()))
+
+
+def _winner(share: float, own: Mapping[str, Sequence[RunRecord]]) -> str:
+    """Who has the highest bACC at one share, as an item of a list."""
+    means = {method: Estimate.of(r.bacc for r in runs).mean for method, runs in own.items() if runs}
+    best = max(means, key=lambda method: means[method])
+    line = f"* At **{percent(share)}**: {_name(best)} has the highest mean bACC, {means[best]:.1f} %"
+    if best != "aeda_robust":
+        behind = after.gain(own[best], own["aeda_robust"], "bacc")
+        line += f"; it is above {_name('aeda_robust')} by {behind.text(1)} points, {_decided(behind)}"
+    return line + "."
 
 
 def _decided(difference: Estimate) -> str:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from aeda_core.display.look import INK, PALETTE, Figure, canvas, finished, look, styled
 from aeda_core.display.plots import AXES, dots, key
-from aeda_core.display.tables import Table, rows
+from aeda_core.display.tables import Prose, Table, rows
 from aeda_core.experiments.sensitivity import CHOICES, Choice
 from aeda_core.findings.measures import DECIMALS, estimates, frame
 from aeda_core.findings.paper import label
@@ -69,18 +69,39 @@ def _in_words(choice: Choice, runs: ByValue) -> str:
 
 def spans(runs: Mapping[str, ByValue]) -> Table:
     """How far aeda_robust moves with each choice, from its worst value to its best, the widest in bACC first."""
-    cells, widths = {}, {}
-    for name, by_value in runs.items():
-        robust, title = _robust(by_value), CHOICES[name].title
+    cells: dict[str, dict[str, str]] = {}
+    for name in _widest_first(runs):
+        robust, title = _robust(runs[name]), CHOICES[name].title
         cells[title] = {}
-        for measure, sign in zip(MEASURES, (1, -1), strict=True):
-            ranked = sorted(robust, key=lambda value, m=measure, s=sign, own=robust: s * _mean(own[value], m))
-            for word, value in (("worst", ranked[0]), ("best", ranked[-1])):
+        for measure in MEASURES:
+            for word, value in zip(("worst", "best"), _ends(robust, measure), strict=True):
                 cells[title][f"{AXES[measure]}: {word}"] = f"{_told(robust[value], measure)} at {value}"
-        widths[title] = np.ptp([_mean(own, "bacc") for own in robust.values()])
-    ordered = sorted(cells, key=lambda title: -widths[title])
     records = _records(own for by_value in runs.values() for own in by_value.values())
-    return Table.of("spans", rows({title: cells[title] for title in ordered}, "choice"), records)
+    return Table.of("spans", rows(cells, "choice"), records)
+
+
+def in_short(runs: Mapping[str, ByValue]) -> Prose:
+    """The three choices on which aeda_robust depends most."""
+    lines = []
+    for name in _widest_first(runs)[:3]:
+        robust = _robust(runs[name])
+        worst, best = _ends(robust, "bacc")
+        lines.append(
+            f"* **{CHOICES[name].title}**: bACC goes from {_told(robust[worst], 'bacc')} % at {worst} to "
+            f"{_told(robust[best], 'bacc')} % at {best}.".replace("\n", " ")
+        )
+    return Prose("\n".join(lines))
+
+
+def _widest_first(runs: Mapping[str, ByValue]) -> list[str]:
+    """The choices by how far aeda_robust's bACC moves with them."""
+    return sorted(runs, key=lambda name: -np.ptp([_mean(own, "bacc") for own in _robust(runs[name]).values()]))
+
+
+def _ends(robust: Mapping[str, Sequence[RunRecord]], measure: str) -> tuple[str, str]:
+    """The values of a choice with the worst and with the best `measure`."""
+    ranked = sorted(robust, key=lambda value: _mean(robust[value], measure), reverse=measure == "bias")
+    return ranked[0], ranked[-1]
 
 
 @styled

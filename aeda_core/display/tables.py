@@ -16,7 +16,6 @@ from aeda_core import datasets
 from aeda_core.display import captions
 from aeda_core.findings import selection, statistics
 from aeda_core.findings.assumptions import REGISTER
-from aeda_core.findings.judge import Claim
 from aeda_core.findings.measures import (
     DASH,
     DECIMALS,
@@ -235,14 +234,6 @@ def _estimated(data: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
         for method in data["method"].unique()
     }
     return rows(cells, "method")
-
-
-def verdicts(claims: Sequence[Claim]) -> Table:
-    """The lines of the scorecard that a chapter is about."""
-    data = (
-        pd.DataFrame([claim.in_words() for claim in claims]).set_index("claim").rename_axis(index=None, columns="claim")
-    )
-    return Table.of("verdicts", data)
 
 
 def register() -> Table:

@@ -19,7 +19,7 @@ import numpy as np
 from aeda_core import metrics
 from aeda_core.datasets.celeba import ATTRIBUTES
 from aeda_core.datasets.cmnist import CMNIST
-from aeda_core.experiments import celeba, cmnist, what_came_after
+from aeda_core.experiments import Chapter, celeba, cmnist, what_came_after
 from aeda_core.findings import after, faces, few_shot, measures
 from aeda_core.findings.faces import share_of_bias
 from aeda_core.findings.judge import NOT_APPLICABLE, About, Claim, Statement, by_method, judge
@@ -266,6 +266,12 @@ SHOWN = {
     "what_came_after": after.without_conflict,
 }
 """Of some chapters' records those that the claims are about; of the others, all."""
+
+
+def of_chapter(chapter: Chapter, *records: Sequence[RunRecord]) -> list[Claim]:
+    """The claims on the tables and figures that `chapter` is about, judged by these records."""
+    keys = [key for key, rows in CLAIMS.items() if any(row.where in chapter.about for row in rows)]
+    return [claim for key in keys for claim in judged(key, *records) if claim.where in chapter.about]
 
 
 def judged(chapter: str, *records: Sequence[RunRecord]) -> list[Claim]:
