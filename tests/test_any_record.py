@@ -18,11 +18,11 @@ from made import MADE
 
 from aeda_core import metrics
 from aeda_core.datasets.celeba import ATTRIBUTES
-from aeda_core.display import captions, digits, faces, look, plots, tables
+from aeda_core.display import captions, digits, faces, look, plots, summary, tables
 from aeda_core.display import few_shot as table3
 from aeda_core.display import label_switch as switch
 from aeda_core.display import sensitivity as varied
-from aeda_core.experiments import celeba, cmnist, few_shot, label_switch, online, sensitivity
+from aeda_core.experiments import CHAPTERS, celeba, cmnist, few_shot, label_switch, online, sensitivity
 from aeda_core.findings import claims, costs, scorecard
 from aeda_core.findings.judge import RULE, Claim
 from aeda_core.runs import RunRecord, RunSpec
@@ -229,7 +229,10 @@ def holds(kind: type, make, *given) -> None:
 def judged(chapter, *records) -> None:
     with strictly():
         found = claims.judged(chapter, *records)
-        shown = (tables.verdicts(found), scorecard.table(found), scorecard.counted(found))
+        about = {claim.where for claim in found}
+        concerned = [each for each in CHAPTERS.values() if about & set(each.about)]
+        summaries = [say(each, *records) for each in concerned for say in (summary.in_short, summary.shown)]
+        shown = (scorecard.table(found), scorecard.counted(found), *map(repr, summaries))
     assert len({claim.id for claim in found}) == len(found) > 0
     for claim in found:
         assert isinstance(claim, Claim) and claim.verdict in RULE

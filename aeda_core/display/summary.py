@@ -31,8 +31,8 @@ class Verdicts:
 
 def in_short(chapter: Chapter, *records: Sequence[RunRecord]) -> Prose:
     """The headline claims that a chapter is about, a line each: what was found, what the paper has, the verdict."""
-    claims = of_chapter(chapter, *records)
-    return Prose("\n".join(_line(claim) for claim in claims if claim.id in HEADLINES))
+    lines = [_line(claim) for claim in of_chapter(chapter, *records) if claim.id in HEADLINES and claim.n]
+    return Prose("\n".join(lines or ["No run of this page is about one of the paper's headline claims."]))
 
 
 def shown(chapter: Chapter, *records: Sequence[RunRecord]) -> Verdicts:
