@@ -136,8 +136,8 @@ def in_short(records: Sequence[RunRecord], controls: Sequence[RunRecord]) -> Pro
     gaining = [_name(m) for m in METHODS[1:] if after.gains(runs[fewest].get(m, []), runs[fewest]["original"])]
     told = f"{', '.join(gaining) or 'no method'} {'gain' if len(gaining) > 1 else 'gains'}"
     return Prose(
-        f"* At **{percent(fewest)}** conflicting images {told} over Original in accuracy and in fairness, by more than the "
-        "seeds differ.\n"
+        f"* At **{percent(fewest)}** conflicting images {told} over Original in accuracy and in fairness, by more than "
+        "the seeds differ.\n"
         f"{_winner(fewest, runs[fewest])}\n{_winner(most, runs[most])}\n{verdict(controls).text}"
     )
 
