@@ -10,7 +10,7 @@ override AEDA_DATA := $(or $(realpath $(AEDA_DATA)),$(AEDA_DATA))
 export AEDA_DATA
 endif
 
-.PHONY: help env book html test reproduce chapters scorecard bench lock clean
+.PHONY: help env book html test links audit reproduce chapters scorecard bench lock clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -27,6 +27,12 @@ html: .venv/.ready ## render the chapters as they are committed, without executi
 test: .venv/.ready ## all tests; every chapter against its outputs and afresh at profile smoke; a strict build
 	$(BIN)/python -m pytest -n auto --dist worksteal
 	$(BIN)/python -m pytest -n auto --dist loadfile --nbval --nbval-current-env --ignore book/drafts book
+
+links: .venv/.ready ## ask every address that the pages name whether it still answers (needs the network)
+	$(BIN)/jupyter-book build . --builder linkcheck
+
+audit: ## look up known vulnerabilities of what is locked (needs pipx and the network)
+	pipx run pip-audit --require-hashes --disable-pip --requirement requirements.lock
 
 reproduce: .venv/.ready ## train every run that is not recorded yet into data/runs, at PROFILE=paper
 	$(BIN)/aeda sweep --profile $(PROFILE)
