@@ -165,12 +165,12 @@ def _execute(notebook: str, folder: Path, given: dict[str, str]) -> None:
 
 
 @app.command()
-def chapters() -> None:
+def chapters(chapters: Names = None) -> None:
     """Execute the committed chapters where they stand, on the recorded runs, and keep what they show."""
     import nbclient
     import nbformat
 
-    for chapter in CHAPTERS.values():
+    for chapter in _chapters(chapters, None).values():
         path = PROJECT / "book" / chapter.notebook
         notebook = nbformat.read(path, as_version=4)
         parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))

@@ -15,6 +15,7 @@ from made import MADE
 
 from aeda_core import metrics
 from aeda_core.datasets.base import PROJECT
+from aeda_core.display import summary
 from aeda_core.experiments import CHAPTERS, cmnist
 from aeda_core.findings import claims, forest, paper, scorecard, statistics
 from aeda_core.findings.claims import judged
@@ -229,6 +230,31 @@ def test_every_row_of_the_table_of_claims_is_judged_somewhere():
     assert not any("{" in row.claim for row in rows)
     assert sorted({row.where for row in rows}) == sorted(where for c in CHAPTERS.values() for where in c.about)
     assert set(claims.HEADLINES) <= {row.id for row in rows}
+
+
+class TestSummary:
+    """What chapter 05 says first and last."""
+
+    GOOD = staticmethod(lambda **changes: ORIGINAL + ORACLE + seeds("aeda_robust", (950, 955, 960), **changes))
+
+    def test_the_headlines_first(self):
+        lines = repr(summary.in_short(cmnist.CHAPTER, self.GOOD())).splitlines()
+        assert len(lines) == 3
+        assert lines[0].startswith("* AEDA_robust: bACC over Original's on C-MNIST (points): 42.25 [")
+        assert lines[0].endswith("the paper: 36.18; ▲ *exceeded*.")
+
+    def test_all_that_is_judged_last(self):
+        shown = summary.shown(cmnist.CHAPTER, self.GOOD())
+        assert repr(shown).startswith("Of the paper's claims: 2 exceeded, 1 reproduced.")
+        assert shown._repr_html_().count("<li") == 3 == len(repr(shown).splitlines()) - 1
+
+    def test_shortened_runs_are_not_judged(self):
+        laptop = [r.model_copy(update={"provenance": {**r.provenance, "profile": "laptop"}}) for r in self.GOOD()]
+        assert "runs of profile laptop are not judged" in repr(summary.in_short(cmnist.CHAPTER, laptop))
+        assert "Only runs of profile paper" in repr(summary.shown(cmnist.CHAPTER, laptop))
+
+    def test_without_a_run_it_says_so(self):
+        assert "No run of this page" in repr(summary.in_short(cmnist.CHAPTER, []))
 
 
 class TestForest:

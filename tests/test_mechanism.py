@@ -208,6 +208,8 @@ class TestSensitivity:
         assert table.data.index[0] == "Radius ε (L∞)"  # six values, the most
         assert table.data.iloc[0]["bACC (%): worst"] == "70.0 at 0.05"
         assert table.data.iloc[0]["bACC (%): best"] == "82.5 at 0.5"
+        first, *others = repr(varied.in_short(varied_runs)).splitlines()
+        assert first == "* Radius ε (L∞): bACC goes from 70.0 % at 0.05 to 82.5 % at 0.5." and len(others) <= 2
 
     def test_laptop_varies_each_choice_both_ways_and_no_more(self):
         p = sensitivity.SensitivityParameters.load("laptop", data_root="embedded")

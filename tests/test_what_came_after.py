@@ -158,6 +158,13 @@ class TestShown:
         assert "At 0 %: AEDA_robust has the highest mean bACC, 85.0 %." in text
         assert "At 5 %: LfF has the highest mean bACC, 87.5 %; it is above AEDA_robust by 2.5 [2.5, 2.5] points" in text
 
+    def test_in_short_names_who_gains_and_who_is_ahead(self, records):
+        share = {"aeda_robust": 80, "aeda_random": 30, "aeda_shuffled": 80, "aeda_untrained": 90}
+        controls = [record(spec, share[spec.method]) for spec in what_came_after.control_specs(P)]
+        lines = repr(shown.in_short(records, controls)).splitlines()
+        assert lines[0].startswith("* At 0 % conflicting images AEDA_robust, BiasAdv gain over Original")
+        assert lines[1].startswith("* At 0 %: AEDA_robust") and lines[2].startswith("* At 5 %: LfF") and len(lines) == 6
+
     def test_controls(self):
         specs = what_came_after.control_specs(P)
         share = {"aeda_robust": 80, "aeda_random": 30, "aeda_shuffled": 80, "aeda_untrained": 90}
