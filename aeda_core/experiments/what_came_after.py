@@ -109,7 +109,7 @@ class AfterParameters(Parameters):
             "precision": "auto",
             "seeds": 1,
             "shares": (0.0, 0.02),
-            "n_train": 800,
+            "n_train": 400,
             "n_validation": 200,
             "epochs": 5,
         },
