@@ -70,7 +70,23 @@ TUNING: dict[str, tuple[dict[str, Any], ...]] = {
 }
 """Six settings of every method: its options, and `rate`, how many times the chapter's learning rate its own is."""
 
-CHOSEN: dict[str, dict[str, Any]] = {}
+CHOSEN: dict[str, dict[str, Any]] = {
+    "original": {"rate": 4.0},
+    "reweighting": {"rate": 4.0},
+    "adversarial_debiasing": {"strength": 0.3, "rate": 3.0},
+    "aeda_robust": {"lambda_": 1.0, "rate": 3.0},
+    "aeda_robust_warm": {"rate": 3.0},
+    "groupdro": {"rate": 3.0},
+    "jtt": {"first_epochs": 2, "upweight": 10},
+    "lff": {"q": 0.9, "rate": 3.0},
+    "dfr": {"c": 10.0, "rate": 3.0},
+    "lisa": {"intra_label": 1.0, "rate": 3.0},
+    "domain_independent": {"rate": 4.0},
+    "spectral_decoupling": {"penalty": 0.01, "rate": 3.0},
+    "badd": {"capture_epochs": 4, "rate": 3.0},
+    "flac": {"capture_epochs": 1, "alpha": 1000.0, "rate": 3.0},
+    "biasadv": {"rate": 3.0},
+}
 """Of TUNING the setting that the runs of a method have: `findings.after.chosen`, where group labels are known."""
 
 TUNING_SHARE = 0.02
@@ -206,5 +222,5 @@ CHAPTER = Chapter(
     AfterParameters,
     (specs, ten_specs, control_specs),
     tuning,
-    draft=True,
+    about=("Chapter 12",),
 )
