@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from aeda_core import runs
+from aeda_core import datasets, runs
 from aeda_core.experiments import CHAPTERS
 from aeda_core.findings.paper import label
 from aeda_core.runs import RunRecord
@@ -41,7 +41,7 @@ def _row(record: RunRecord) -> dict[str, object]:
     spec, made = record.spec, record.provenance
     tuning = ", tuning" if spec.tested_on == "validation" else ""
     return {
-        "data": {"cmnist": "digits", "celeba": "faces"}[spec.data["name"]],
+        "data": datasets.named(spec.data["name"]).title,
         "method": label(record.name) + tuning,
         "cpu": made["cpu_seconds"],
         "clock": made["seconds"],
