@@ -37,7 +37,8 @@ class Change:
 
 def changes() -> list[Change]:
     """What is changed: a record, a page, two claims, and the code."""
-    (path,) = runs.kept(cmnist.specs(cmnist.CMNISTParameters.load("recorded"), ("aeda_robust",))[:1])
+    (compared,) = cmnist.CHAPTER.shown()
+    path = next(p for s, p in zip(compared, runs.kept(compared), strict=True) if s.method == "aeda_robust")
     right = re.search(r'"confusion":\[+(\d+)', path.read_text(encoding="utf-8"))[1]
     return [
         Change(

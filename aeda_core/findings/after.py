@@ -1,4 +1,4 @@
-"""What chapter 12 asks of its records: from how few conflicting images a method gains, and at what cost."""
+"""What chapter 12 asks of its records: at how many conflicting images a method gains, and at what cost."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from aeda_core import metrics
 from aeda_core.experiments.what_came_after import AfterParameters, trials
 from aeda_core.findings import selection, statistics
 from aeda_core.findings.measures import Estimate
+from aeda_core.findings.statistics import PERCENT
 from aeda_core.runs import RunRecord, RunSpec
 
 ByShare = dict[float, dict[str, list[RunRecord]]]
@@ -37,6 +38,13 @@ def without_conflict(records: Iterable[RunRecord]) -> list[RunRecord]:
     return [record for record in records if share(record.spec) == 0]
 
 
+def level(runs: Iterable[RunRecord], measure: str) -> Estimate:
+    """The mean of `measure`, bacc or bias, with its interval in the range that it has."""
+    known = list(runs)
+    tasks = max((len(run.spec.target_names) for run in known), default=0)
+    return Estimate.of((getattr(run, measure) for run in known), PERCENT if measure == "bacc" else (0.0, float(tasks)))
+
+
 def gain(runs: Sequence[RunRecord], base: Sequence[RunRecord], measure: str) -> Estimate:
     """How much higher `measure` is in `runs` than in those of `base` with the same seeds."""
     more, less = ({run.spec.seed: getattr(run, measure) for run in own} for own in (runs, base))
@@ -49,15 +57,9 @@ def gains(runs: Sequence[RunRecord], base: Sequence[RunRecord]) -> bool:
     return bool(np.isfinite(bacc.low) and bacc.low > 0 and bias.high < 0)
 
 
-def begins(runs: ByShare, method: str) -> float | None:
-    """The least share of conflicting images from which on `method` gains over Original at that share and at all larger
-    ones; None where it does not at the largest."""
-    first = None
-    for at in sorted(runs, reverse=True):
-        if not gains(runs[at].get(method, []), runs[at]["original"]):
-            break
-        first = at
-    return first
+def gains_at(runs: ByShare, method: str) -> list[float]:
+    """The shares of conflicting images at which `method` gains over Original, from the least."""
+    return [at for at in sorted(runs) if gains(runs[at].get(method, []), runs[at]["original"])]
 
 
 def cost(runs: Mapping[str, Sequence[RunRecord]], method: str) -> Estimate:

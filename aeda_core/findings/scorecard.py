@@ -110,8 +110,8 @@ def controls(claims: Sequence[Claim]) -> str:
         claim = levels[f"chapter12.aeda_robust.over.{method}.gain"]
         if claim.ci95:
             low, high = claim.ci95
-            said = "so it matters" if low > 0 else "so it is not what helps" if high < 0 else "which is undecided"
-            parts.append(f"{how} costs {claim.ours:.1f} [{low:.1f}, {high:.1f}] points of bACC, {said}")
+            said = "so it helps" if low > 0 else "so accuracy does not need it" if high < 0 else "which is undecided"
+            parts.append(f"{how} costs {told(claim.ours)} [{told(low)}, {told(high)}] points of bACC, {said}")
     return f"Is it the attack? Chapter 12 spoils it in one respect each: {'; '.join(parts)}." if parts else ""
 
 
