@@ -230,6 +230,6 @@ class TestSensitivity:
 def test_costs_add_up():
     records = [recorded(spec) for spec in label_switch.specs(label_switch.LabelSwitchParameters.load("recorded"))]
     table = costs.table(records)
-    assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["faces"] * 3 + ["digits"] * 3
+    assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["CelebA"] * 3 + ["C-MNIST"] * 3
     counts = [line.split("|")[3].strip() for line in table.splitlines()[2:]]
     assert counts == ["3", "3", "6", "3", "3", "9"]

@@ -6,7 +6,6 @@ import json
 
 import pandas as pd
 import pytest
-from docutils.core import publish_doctree
 
 from aeda_core.datasets.base import PROJECT
 from aeda_core.experiments import CHAPTERS
@@ -38,16 +37,21 @@ class TestRunsAsCSV:
 
 
 class TestDescription:
-    def described(self, paragraph):
-        page = publish_doctree(f"Title\n=====\n\n{paragraph}\n\nMore.", settings_overrides={"doctitle_xform": False})
-        return extension("summary").first_paragraph(page)
+    @pytest.fixture
+    def summary(self):
+        return extension("summary")
 
-    def test_the_first_paragraph_on_one_line(self):
-        assert self.described("Two\nlines.") == "Two lines."
+    def described(self, summary, *paragraphs):
+        nodes = summary.nodes
+        section = nodes.section("", nodes.title("", "Title"), *(nodes.paragraph("", text) for text in paragraphs))
+        return summary.first_paragraph(section)
 
-    def test_what_is_long_is_cut_at_a_word(self):
-        cut = self.described("word " * 100)
+    def test_the_first_paragraph_on_one_line(self, summary):
+        assert self.described(summary, "Two\nlines.", "More.") == "Two lines."
+
+    def test_what_is_long_is_cut_at_a_word(self, summary):
+        cut = self.described(summary, "word " * 100)
         assert cut.endswith("word …") and len(cut) <= 302
 
-    def test_a_page_without_text_has_none(self):
-        assert extension("summary").first_paragraph(publish_doctree("")) == ""
+    def test_a_page_without_text_has_none(self, summary):
+        assert self.described(summary) == ""
