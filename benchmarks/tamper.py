@@ -18,10 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from aeda_core import runs, storage
-from aeda_core.datasets.base import DATA, PROJECT
+from aeda_core.datasets.base import PROJECT
 from aeda_core.experiments import cmnist
-
-TAMPERED = DATA / "tamper.json"
+from aeda_core.findings.tampered import TAMPERED
 
 
 @dataclass(frozen=True)

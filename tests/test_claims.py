@@ -291,6 +291,10 @@ class TestForest:
         assert 'aria-label="here 5.00 [−2.50, 7.50]; the paper: 10.00"' in line and "x &lt;y&gt;" in line
         assert 'href="05_cmnist.html"' in line and "✕" in line and "not reproduced</span>" in line
 
+    def test_what_was_refused_has_no_bar(self):
+        line = self.drawn("does not apply", None, "not reproduced")
+        assert "<svg" not in line and "does not apply" in line
+
     def test_what_is_not_judged_is_left_out(self):
         assert "<li" not in self.drawn(5.0, (2.5, 7.5), "ours")
 

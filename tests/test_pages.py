@@ -38,20 +38,20 @@ class TestRunsAsCSV:
 
 class TestDescription:
     @pytest.fixture
-    def summary(self):
-        return extension("summary")
+    def description(self):
+        return extension("description")
 
-    def described(self, summary, *paragraphs):
-        nodes = summary.nodes
+    def described(self, description, *paragraphs):
+        nodes = description.nodes
         section = nodes.section("", nodes.title("", "Title"), *(nodes.paragraph("", text) for text in paragraphs))
-        return summary.first_paragraph(section)
+        return description.first_paragraph(section)
 
-    def test_the_first_paragraph_on_one_line(self, summary):
-        assert self.described(summary, "Two\nlines.", "More.") == "Two lines."
+    def test_the_first_paragraph_on_one_line(self, description):
+        assert self.described(description, "Two\nlines.", "More.") == "Two lines."
 
-    def test_what_is_long_is_cut_at_a_word(self, summary):
-        cut = self.described(summary, "word " * 100)
+    def test_what_is_long_is_cut_at_a_word(self, description):
+        cut = self.described(description, "word " * 100)
         assert cut.endswith("word …") and len(cut) <= 302
 
-    def test_a_page_without_text_has_none(self, summary):
-        assert self.described(summary) == ""
+    def test_a_page_without_text_has_none(self, description):
+        assert self.described(description) == ""

@@ -161,7 +161,7 @@ class TestShown:
         share = {"aeda_robust": 80, "aeda_random": 30, "aeda_shuffled": 80, "aeda_untrained": 90}
         controls = [record(spec, share[spec.method]) for spec in what_came_after.control_specs(P)]
         lines = repr(shown.in_short(records, controls)).splitlines()
-        assert lines[0].startswith("* At 0 % conflicting images AEDA_robust, BiasAdv gain over Original")
+        assert lines[0].startswith("* At 0 % conflicting images AEDA_robust; BiasAdv gain over Original")
         assert lines[1].startswith("* At 0 %: AEDA_robust") and lines[2].startswith("* At 5 %: LfF") and len(lines) == 6
 
     def test_controls(self):

@@ -133,7 +133,7 @@ def in_short(records: Sequence[RunRecord], controls: Sequence[RunRecord]) -> Pro
     runs = after.by_share(records)
     fewest, most = min(runs), max(runs)
     gaining = [_name(m) for m in METHODS[1:] if after.gains(runs[fewest].get(m, []), runs[fewest]["original"])]
-    told = f"{', '.join(gaining) or 'no method'} {'gain' if len(gaining) > 1 else 'gains'}"
+    told = f"{'; '.join(gaining) or 'no method'} {'gain' if len(gaining) > 1 else 'gains'}"
     return Prose(
         f"* At **{percent(fewest)}** conflicting images {told} over Original in accuracy and in fairness, by more than "
         "the seeds differ.\n"

@@ -47,7 +47,7 @@ def shown(chapter: Chapter, *records: Sequence[RunRecord]) -> Verdicts:
     pages = dict.fromkeys((claim.where for claim in claims), "scorecard")
     picture = forest.picture(head, claims, {row.id: row for rows in CLAIMS.values() for row in rows}, pages)
     lines = [_line(claim) for claim in claims if claim.verdict in JUDGED]
-    return Verdicts(f'<p class="aeda-words">{head}</p>\n{picture}', [head, *lines])
+    return Verdicts(f"<p>{head}</p>\n{picture}", [head, *lines])
 
 
 def _line(claim: Claim) -> str:

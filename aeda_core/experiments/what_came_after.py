@@ -43,6 +43,7 @@ BASE: dict[str, dict[str, Any]] = {
 """Options that are not tuned, where they are not a method's own defaults."""
 
 RATES: tuple[dict[str, Any], ...] = tuple({"rate": factor} for factor in (0.25, 0.5, 1.0, 2.0, 3.0, 4.0))
+"""The settings of a method that has nothing else to set."""
 
 
 def _at_two_rates(*settings: dict[str, Any]) -> tuple[dict[str, Any], ...]:
@@ -126,7 +127,7 @@ class AfterParameters(Parameters):
     n_validation: int = Field(250, ge=1, description="training digits held out")
     epochs: int = Field(7, ge=1, description="passes over the training images")
     batch_size: int = Field(64, ge=1, description="originals in a batch")
-    learning_rate: float = Field(1e-3, gt=0, description="of f and h_t")
+    learning_rate: float = Field(1e-3, gt=0, description="of f and h_t, before the factor in a method's setting")
     precision: Literal["auto", "bf16", "fp32"] = Field("fp32", description="auto: bf16 where it is faster here")
 
 

@@ -14,14 +14,15 @@ LEFT, RIGHT = -1.0, 2.0
 """The ends of the scale, in units of the paper's effect; what lies beyond is an arrow."""
 
 PIXELS = 40
-"""Of an unit."""
+"""Of a unit."""
 
 
 KEY = (
     "Each line is a claim of the paper about AEDA. Its bar is the 95 % interval of the effect here, its dot the mean. "
     "The thin line is no effect, the tick the paper's effect, and every bar is in units of that. Where the paper has "
     "words alone, the tick is the least that they ask for; where they ask for any effect, there is no tick. Of what is "
-    "said to be stable, the bar is to lie between line and tick. An arrow says that a bar goes on."
+    "said to be stable, the bar is to lie between line and tick. An arrow says that a bar goes on. All bars are from "
+    "runs of profile `paper` on the real data; the scorecard names data and device."
 )
 """How to read `picture`."""
 
@@ -38,16 +39,17 @@ def picture(title: str, claims: Sequence[Claim], statements: dict[str, Statement
     statements: by the id of a claim, what it was judged by
     pages:      by `Claim.where`, the page that shows what it is about
     """
-    shown = [claim for claim in claims if claim.verdict in JUDGED and claim.ci95]
+    shown = [claim for claim in claims if claim.verdict in JUDGED]
     lines = [_line(claim, statements[claim.id], pages[claim.where]) for claim in shown]
     return "\n".join([f'<ul class="aeda-forest" aria-label="{html.escape(title)}">', *lines, "</ul>"])
 
 
 def _line(claim: Claim, statement: Statement, page: str) -> str:
     about = f"{claim.where}, {datasets.named(statement.data).title}"
+    effect = _effect(claim, statement) if claim.ci95 else f"<span>{told(claim.ours)}</span>"
     return (
         f'<li class="aeda-{claim.verdict.replace(" ", "-")}"><a href="{page}.html">{html.escape(about)}</a> '
-        f"<span>{html.escape(claim.claim, quote=False)}</span> {_effect(claim, statement)} {badge(claim.verdict)}</li>"
+        f"<span>{html.escape(claim.claim, quote=False)}</span> {effect} {badge(claim.verdict)}</li>"
     )
 
 

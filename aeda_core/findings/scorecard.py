@@ -133,17 +133,17 @@ def conclusion(claims: Sequence[Claim]) -> str:
         gain, share = (by_id[f"{id_}.aeda_robust.{measure}"] for measure in ("gain", "bias_ratio"))
         if gain.ci95 and share.ci95:
             sentences.append(
-                f"On {data} the bACC of AEDA_robust is {_beside_paper(gain)} points above Original's, and its bias "
-                f"as a share of Original's is {_beside_paper(share)}."
+                f"On {data} the bACC of AEDA_robust is above Original's by {_beside_paper(gain, ' points')}, and its "
+                f"bias as a share of Original's is {_beside_paper(share)}."
             )
     aeda = tallied(claims).iloc[0]
-    found = ", ".join(f"{aeda[verdict]} {verdict}" for verdict in JUDGED)
-    return " ".join([*sentences, f"Of the paper's {aeda['claims']} claims about AEDA, {found}."])
+    found = ", ".join(f"{aeda[verdict]} *{verdict}*" for verdict in JUDGED)
+    return " ".join([*sentences, f"The verdicts on the paper's {aeda['claims']} claims about AEDA: {found}."])
 
 
-def _beside_paper(claim: Claim) -> str:
+def _beside_paper(claim: Claim, unit: str = "") -> str:
     low, high = map(told, claim.ci95 or ())
-    return f"{told(claim.ours)} [{low}, {high}] ({claim.verdict}; the paper: {told(claim.paper)})"
+    return f"{told(claim.ours)}{unit} [{low}, {high}] (the paper: {told(claim.paper)}; *{claim.verdict}*)"
 
 
 def summary(claims: Sequence[Claim]) -> str:
