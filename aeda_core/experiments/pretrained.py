@@ -18,15 +18,24 @@ from aeda_core.runs import RunSpec
 METHODS = ("original", "aeda_robust_warm")
 
 TUNING: dict[str, tuple[dict[str, Any], ...]] = {
-    "original": ({}, {"learning_rate": 1e-4}, {"learning_rate": 1e-3}, {"epochs": 10}),
+    "original": (
+        {},
+        {"learning_rate": 1e-4},
+        {"learning_rate": 1e-3},
+        {"batch_size": 32},
+        {"task_balance": 0.5},
+        {"task_balance": 0.0},
+    ),
     "aeda_robust_warm": (
         {},
         {"epsilon": 0.03, "step_size": 0.03},
         {"epsilon": 0.2, "step_size": 0.2},
         {"epsilon": 0.2, "step_size": 0.2, "lambda_": 0.8, "bias_learning_rate": 1e-3},
+        {"epsilon": 0.4, "step_size": 0.4, "lambda_": 0.8, "bias_learning_rate": 1e-3},
+        {"epsilon": 0.2, "step_size": 0.1, "lambda_": 0.8, "bias_learning_rate": 1e-3, "start": 0},
     ),
 }
-"""What is tried, as many settings of either method, on people who do nothing but choose."""
+"""What is tried: six settings of either method, equally long, on people who do nothing but choose."""
 
 CHOSEN: dict[str, dict[str, Any]] = {}
 """Of TUNING the setting that the runs of a method have, by `findings.selection.choose`."""
