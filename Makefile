@@ -26,7 +26,7 @@ html: .venv/.ready ## render the chapters as they are committed, without executi
 
 test: .venv/.ready ## all tests; every chapter against its outputs and afresh at profile smoke; a strict build
 	$(BIN)/python -m pytest -n auto --dist worksteal
-	$(BIN)/python -m pytest -n auto --dist loadfile --nbval --nbval-current-env --ignore book/drafts book
+	$(BIN)/python -m pytest -n auto --dist loadfile --nbval --nbval-current-env book
 
 links: .venv/.ready ## ask every address that the pages name whether it still answers (needs the network)
 	$(BIN)/jupyter-book build . --builder linkcheck

@@ -16,7 +16,7 @@ from rich.console import Console
 from aeda_core import cli_own, cluster, datasets, gate, provenance, runs, storage
 from aeda_core.datasets.base import IN_CHECKOUT, PROJECT
 from aeda_core.errors import Problem
-from aeda_core.experiments import CHAPTERS, DRAFTS, Chapter
+from aeda_core.experiments import CHAPTERS, Chapter
 from aeda_core.methods import METHODS
 from aeda_core.profiles import ParameterError, Parameters
 
@@ -231,10 +231,9 @@ def verify(
 
 
 def _chapter(name: str) -> Chapter:
-    known = {**CHAPTERS, **DRAFTS}
-    if name not in known:
-        raise ParameterError(f"there is no chapter '{name}'; known are {', '.join(known)}.")
-    return known[name]
+    if name not in CHAPTERS:
+        raise ParameterError(f"there is no chapter '{name}'; known are {', '.join(CHAPTERS)}.")
+    return CHAPTERS[name]
 
 
 def _chapters(names: list[str] | None, pairs: list[str] | None) -> dict[str, Chapter]:

@@ -27,7 +27,7 @@ COMMANDS: dict[str, tuple[Sequence[str], ...]] = {
     "book.laptop": ((*AEDA, "book"),),
     "tests": (
         (*PYTEST, "--dist", "worksteal"),
-        (*PYTEST, "--dist", "loadfile", "--nbval", "--nbval-current-env", "--ignore=book/drafts", "book"),
+        (*PYTEST, "--dist", "loadfile", "--nbval", "--nbval-current-env", "book"),
     ),
 }
 """What `make book` and `make test` call."""

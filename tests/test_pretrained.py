@@ -1,7 +1,13 @@
-"""Chapter 13: what it asks for."""
+"""Chapter 13: what it asks for, and what it shows of records that are made by hand."""
 
+import pytest
+from test_faces import record
+
+from aeda_core.display import pretrained as display
 from aeda_core.experiments import pretrained
 from aeda_core.experiments.pretrained import CHOSEN, METHODS, TUNING, PretrainedParameters
+from aeda_core.findings import scorecard
+from aeda_core.findings.claims import judged
 from aeda_core.methods import named
 from aeda_core.profiles import ParameterError
 
@@ -31,3 +37,38 @@ def test_settings_are_chosen_by_people_who_are_never_tested_on():
 def test_more_folds_than_there_are_is_refused(refused):
     with refused(ParameterError, "parameter seeds is 6: it is at most folds, 5"):
         pretrained.specs(PretrainedParameters.load("recorded", seeds=6))
+
+
+class TestShown:
+    """What the chapter shows, of records that are made by hand."""
+
+    @pytest.fixture
+    def faces(self):
+        return [
+            *(record("original", fold) for fold in range(3)),
+            *(record("cyclegan", fold) for fold in range(3)),
+            *(record("aeda_robust_warm", fold, lean=0.1, right=0.72) for fold in range(3)),
+        ]
+
+    def test_networks_side_by_side(self, faces):
+        data = display.networks({"one": faces, "other": faces[:3]}).data
+        assert list(data.index) == ["one: Original", "one: AEDA_robust, warm-started (ours)", "other: Original"]
+        assert data.loc["one: AEDA_robust, warm-started (ours)", "bias, share of Original's"].startswith("0.24 ")
+        assert data.loc["one: AEDA_robust, warm-started (ours)", "bACC over Original's"].startswith("2.00 ")
+        assert data.loc["one: Original", "bias, share of Original's"] == ""
+
+    def test_radius(self, faces):
+        tried = [
+            faces[index].model_copy(update={"spec": spec})
+            for spec in pretrained.tuning(P)
+            for index in [0 if spec.method == "original" else 6]
+        ]
+        figure = display.fig_radius(tried)
+        assert "bias head 0.0001, from epoch 3: 72.0 at 0.03, 72.0 at 0.08, 72.0 at 0.2" in figure.alt
+        assert figure.alt.count("Original: 70.0") == 1 and figure.alt.count("from epoch 1: ") == 2
+
+    def test_the_introduction_says_what_is_left_of_the_effect(self, faces):
+        said = scorecard.pretrained([*judged("pretrained", faces)])
+        assert "is higher: 2.00 [2.00, 2.00] points over Original's" in said
+        assert "Its bias is lower: 0.24 [0.24, 0.24] times Original's" in said
+        assert scorecard.pretrained(judged("pretrained", [])) == ""

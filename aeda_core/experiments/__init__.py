@@ -1,7 +1,6 @@
 """One file a chapter, or for chapters that share their runs.
 
-A new chapter is a `Chapter` at the top level of a new file here, and its notebook in book/; or in book/drafts/ as long
-as its runs are not recorded.
+A new chapter is a `Chapter` at the top level of a new file here, and its notebook in book/.
 """
 
 from __future__ import annotations
@@ -16,9 +15,6 @@ from aeda_core.experiments.chapter import Chapter
 CHAPTERS: dict[str, Chapter] = {}
 """The chapters by name, in the order of their notebooks."""
 
-DRAFTS: dict[str, Chapter] = {}
-"""Those that are to be, which can be trained and not yet read."""
-
 
 def discover(package: ModuleType) -> None:
     """Add the chapters that the modules of `package` define. Raises Problem if a name is already another's."""
@@ -26,7 +22,7 @@ def discover(package: ModuleType) -> None:
         for chapter in vars(module).values():
             if not isinstance(chapter, Chapter):
                 continue
-            if (DRAFTS if chapter.draft else CHAPTERS).setdefault(chapter.name, chapter) is not chapter:
+            if CHAPTERS.setdefault(chapter.name, chapter) is not chapter:
                 raise Problem(f"{module.__name__} defines a chapter '{chapter.name}', and there is one of this name.")
     in_order = sorted(CHAPTERS.values(), key=lambda chapter: chapter.notebook)
     CHAPTERS.clear()
@@ -35,4 +31,4 @@ def discover(package: ModuleType) -> None:
 
 discover(sys.modules[__name__])
 
-__all__ = ["CHAPTERS", "DRAFTS", "Chapter", "discover"]
+__all__ = ["CHAPTERS", "Chapter", "discover"]

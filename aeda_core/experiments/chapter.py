@@ -27,8 +27,6 @@ class Chapter:
     tuning:     the runs that chose its hyper-parameters
     keep:       writes what else the recorded chapter shows of the data, given data_root
     about:      the tables and figures of the paper whose claims stand with it on the scorecard's page
-    draft:      whether its runs are still to be recorded; a draft's notebook waits in book/drafts/, and the book has no
-                such chapter
     """
 
     name: str
@@ -38,7 +36,6 @@ class Chapter:
     tuning: Specs = _none
     keep: Callable[[str], None] | None = None
     about: tuple[str, ...] = ()
-    draft: bool = False
 
     @property
     def title(self) -> str:

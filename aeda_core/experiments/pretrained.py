@@ -121,4 +121,11 @@ recorded = partial(common.recorded, specs, PretrainedParameters)
 tuned = partial(common.recorded, tuning, PretrainedParameters)
 """The committed records of `tuning`."""
 
-CHAPTER = Chapter("pretrained", "13_pretrained.ipynb", PretrainedParameters, (specs,), tuning, draft=True)
+CHAPTER = Chapter(
+    "pretrained",
+    "13_pretrained.ipynb",
+    PretrainedParameters,
+    (specs,),
+    tuning,
+    about=("Chapter 13",),
+)

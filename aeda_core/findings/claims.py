@@ -239,6 +239,11 @@ def _chapter12() -> list[Statement]:
     return [replace(row, data="cmnist") for row in rows]
 
 
+def _chapter13() -> list[Statement]:
+    """What the cheapest variant gains on Original where the features are pretrained."""
+    return _margin("chapter13", "CelebA with pretrained features", {}, "aeda_robust_warm", "original")
+
+
 def _also_of_digits(rows: Sequence[Statement], where: str) -> list[Statement]:
     """`rows`, and those that leave a place for `where` once more of digits, of which the paper does not say so."""
     digits = [
@@ -257,6 +262,7 @@ CLAIMS: dict[str, list[Statement]] = {
     "online": _also_of_digits(said("fig10a", "fig10b"), " on digits"),
     "few_shot": _table3(),
     "what_came_after": _chapter12(),
+    "pretrained": _chapter13(),
 }
 """By the name in `experiments.CHAPTERS` of the chapter whose records they are judged by."""
 

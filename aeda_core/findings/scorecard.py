@@ -115,6 +115,21 @@ def controls(claims: Sequence[Claim]) -> str:
     return f"Is it the attack? Chapter 12 spoils it in one respect each: {'; '.join(parts)}." if parts else ""
 
 
+def pretrained(claims: Sequence[Claim]) -> str:
+    """What is left of the effect on faces where the network starts from pretrained weights."""
+    by_id = {claim.id: claim for claim in claims}
+    gain, share = (by_id[f"chapter13.aeda_robust_warm.{measure}"] for measure in ("gain", "bias_ratio"))
+    if not (gain.ci95 and share.ci95):
+        return ""
+    accuracy = "higher" if gain.ci95[0] > 0 else "lower" if gain.ci95[1] < 0 else "not told from Original's"
+    bias = "lower" if share.ci95[1] < 1 else "higher" if share.ci95[0] > 1 else "not told from Original's"
+    return (
+        "Does it hold with pretrained features? On faces, with the network of chapter 13, the bACC of "
+        f"{label('aeda_robust_warm')} is {accuracy}: {_with_interval(gain)} points over Original's. "
+        f"Its bias is {bias}: {_with_interval(share)} times Original's."
+    )
+
+
 def before() -> str:
     """What the rule before gave."""
     found = ", ".join(f"{number} {verdict}" for verdict, number in BEFORE["verdicts"].items())
@@ -141,22 +156,26 @@ def conclusion(claims: Sequence[Claim]) -> str:
     return " ".join([*sentences, f"The verdicts on the paper's {aeda['claims']} claims about AEDA: {found}."])
 
 
-def _beside_paper(claim: Claim, unit: str = "") -> str:
+def _with_interval(claim: Claim, unit: str = "") -> str:
     low, high = map(told, claim.ci95 or ())
-    return f"{told(claim.ours)}{unit} [{low}, {high}] (the paper: {told(claim.paper)}; *{claim.verdict}*)"
+    return f"{told(claim.ours)}{unit} [{low}, {high}]"
+
+
+def _beside_paper(claim: Claim, unit: str = "") -> str:
+    return f"{_with_interval(claim, unit)} (the paper: {told(claim.paper)}; *{claim.verdict}*)"
 
 
 def summary(claims: Sequence[Claim]) -> str:
     """The headline claims, how AEDA's rivals did, and the count of all, for README."""
     headlines = table([claim for claim in claims if claim.id in HEADLINES])
-    return "\n\n".join([headlines, beside_rivals(claims), controls(claims), counted(claims)])
+    return "\n\n".join([headlines, beside_rivals(claims), controls(claims), pretrained(claims), counted(claims)])
 
 
 def story(claims: Sequence[Claim]) -> str:
     """What to conclude, the picture of every claim, how AEDA's rivals did, and the count, for the introduction."""
     shown = f"```{{raw}} html\n:file: {PICTURE.relative_to(PROJECT / 'book')}\n```"
-    parts = [conclusion(claims), forest.KEY, shown, beside_rivals(claims), controls(claims), counted(claims)]
-    return "\n\n".join(parts)
+    asked = [beside_rivals(claims), controls(claims), pretrained(claims)]
+    return "\n\n".join([conclusion(claims), forest.KEY, shown, *asked, counted(claims)])
 
 
 def picture(claims: Sequence[Claim]) -> str:

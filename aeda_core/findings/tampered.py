@@ -17,5 +17,8 @@ def page(path: Path = TAMPERED) -> str:
     parts = []
     for change in json.loads(path.read_text(encoding="utf-8")):
         said = "\n".join(change["said"])
-        parts += [f"**{change['what'][0].upper()}{change['what'][1:]}**:", f"```text\nchanged: {change['file']}\n\n{said}\n```"]
+        parts += [
+            f"**{change['what'][0].upper()}{change['what'][1:]}**:",
+            f"```text\nchanged: {change['file']}\n\n{said}\n```",
+        ]
     return "\n\n".join(parts)

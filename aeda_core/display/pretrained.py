@@ -1,0 +1,83 @@
+"""What chapter 13 shows: two networks side by side, and what was tried over the radius of the attack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aeda_core.display.look import PALETTE, Figure, canvas, finished, look, styled
+from aeda_core.display.plots import AXES
+from aeda_core.display.tables import TITLES, Table, rows
+from aeda_core.findings import statistics
+from aeda_core.findings.faces import share_of_bias
+from aeda_core.findings.measures import DECIMALS, RANGES, Estimate
+from aeda_core.findings.paper import TABLE2, label
+from aeda_core.findings.statistics import POINTS, POSITIVE
+from aeda_core.runs import RunRecord
+
+
+def networks(records: Mapping[str, Sequence[RunRecord]]) -> Table:
+    """Original and the variants of AEDA on each network; `records` by what the network is called."""
+    cells = {}
+    for network, runs in records.items():
+        original = {run.spec.seed: run for run in runs if run.spec.method == "original"}
+        for method in dict.fromkeys(run.spec.method for run in runs):
+            if method != "original" and not method.startswith("aeda_robust"):
+                continue
+            own = [run for run in runs if run.spec.method == method and run.spec.seed in original]
+            overlap = statistics.overlap(own)
+            row = {
+                title: Estimate.of((getattr(run, measure) for run in own), RANGES.get(measure, POSITIVE), overlap).text(
+                    DECIMALS[measure]
+                )
+                for measure, title in TITLES.items()
+            }
+            if method != "original":
+                pairs = [(run, original[run.spec.seed]) for run in own]
+                gain = Estimate.of((a.bacc - b.bacc for a, b in pairs), POINTS, overlap)
+                share = Estimate.of((share_of_bias(a, b) for a, b in pairs), POSITIVE, overlap)
+                row |= {"bACC over Original's": gain.text(2), "bias, share of Original's": share.text(2)}
+            cells[f"{network}: {label(method)}"] = row
+    data = rows(cells, "network and method").fillna("")
+    return Table.of("networks", data, [run for runs in records.values() for run in runs], **_papers())
+
+
+def _papers() -> dict[str, str]:
+    original, robust = (TABLE2[method] for method in ("original", "aeda_robust"))
+    return {
+        "original": f"{original['bacc']:.2f} % and {original['bias']:.2f}",
+        "gain": f"{robust['bacc'] - original['bacc']:.2f}",
+        "share": f"{robust['bias'] / original['bias']:.2f}",
+    }
+
+
+@styled
+def fig_radius(tried: Sequence[RunRecord]) -> Figure:
+    """What was tried for AEDA over the radius ε, beside Original with the same plan, on people who choose."""
+    by = {(run.spec.method, run.spec.id): run for run in tried}
+    attacked = [run for (method, _), run in by.items() if method != "original"]
+    plan = attacked[0].spec.plan
+    (original,) = (run for run in tried if run.spec.method == "original" and run.spec.plan == plan)
+    groups: dict[str, list[RunRecord]] = {}
+    for run in attacked:
+        groups.setdefault(_but_radius(run), []).append(run)
+    drawn, axes = canvas(2.6, 1, 2)
+    words = []
+    for ax, measure in zip(axes, TITLES, strict=True):
+        ax.axhline(getattr(original, measure), label=label("original"), **look("original"))
+        for (name, own), marker, colour in zip(groups.items(), "os^D", PALETTE[1:], strict=False):
+            own = sorted(own, key=lambda run: run.spec.options["epsilon"])
+            at, values = [run.spec.options["epsilon"] for run in own], [getattr(run, measure) for run in own]
+            ax.plot(at, values, marker=marker, color=colour, markersize=5, label=name)
+            told = (f"{v:.{DECIMALS[measure]}f} at {e:g}" for e, v in zip(at, values, strict=True))
+            words.append(f"{TITLES[measure]}, {name}: {', '.join(told)}")
+        words.append(f"{TITLES[measure]}, Original: {getattr(original, measure):.{DECIMALS[measure]}f}")
+        ax.set(xlabel="radius ε of the attack", ylabel=AXES[measure])
+        ax.grid(axis="y")
+    drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    return finished(drawn, "pretrained-radius", [original, *attacked], words="; ".join(words))
+
+
+def _but_radius(run: RunRecord) -> str:
+    options = run.spec.options
+    rate, begins = options["bias_learning_rate"], options["start"] + 1
+    return f"λ {options['lambda_']:g}, rate of the bias head {rate:g}, from epoch {begins}"
