@@ -16,6 +16,9 @@ class FLAC(WithBiasFeatures):
 
     These pairs have the same label and look different to the bias classifier, or different labels and look alike. It
     is told bias labels by way of that classifier alone. With attributes L_FLAC is the mean over them.
+
+    L_FLAC is that of the authors' code, where features have unit length and, for digits and CelebA, distances stand
+    under a square root; neither is done here.
     """
 
     name, label, order, ours = "flac", "FLAC", 210, True

@@ -16,9 +16,10 @@ from aeda_core.models import Classifier, label_losses, pixels
 
 class LfF(BesideBiased):
     """`lff`: a biased and a debiased classifier learn side by side, and a label counts in the loss of the debiased one
-    by how much harder it is for the biased one [Nam et al. 2020, Algorithm 1, Eq. (2)].
+    by how much harder it is for the biased one [Nam et al. 2020].
 
-    It is told no bias label. As in the paper's experiments the two losses that are compared are running averages.
+    It is told no bias label. As in the authors' code the two losses that are compared are running averages. That code
+    also divides each by the largest of its class, which is not done here.
     """
 
     name, label, order, ours = "lff", "LfF", 150, True
@@ -39,7 +40,7 @@ class LfF(BesideBiased):
         return (difficulty * self.label_losses(logits, batch)).mean()
 
     def difficulty(self, biased: Tensor, debiased: Tensor, batch: Tensor) -> Tensor:
-        """Eq. (2): W = L_B / (L_B + L_D), of the shape of the targets, from the logits of the two classifiers."""
+        """W = L_B / (L_B + L_D), of the shape of the targets, from the logits of the two classifiers."""
         losses = torch.stack([label_losses(logits, self.data.targets[batch]) for logits in (biased, debiased)])
         before = self.averages[:, batch]
         averaged = self.options.decay * before + (1 - self.options.decay) * losses
