@@ -356,22 +356,34 @@ class TestBAdd:
 
 
 class TestFLAC:
-    BIAS = torch.tensor([[0.0], [0.5], [20.0], [20.5], [20.25], [0.25]])
-    """As the bias classifier sees six images: up to 1/2 apart within a bias value, at least 19.5 between them."""
+    LENGTHS = torch.tensor([[1.0], [3.0], [0.5], [2.0], [4.0], [1.5]])
+    """Of the features of six images; nothing depends on them."""
+    BIAS = torch.tensor([0.0, 0.02, 1.5, 1.53, 1.51, 0.01])
+    """Directions of the features, in radians, as the bias classifier sees the images: up to 0.03 apart within a bias
+    value, at least 1.48 between them."""
+    OWN = torch.tensor([0.0, 0.3, 0.6, 0.9, 1.3, 2.0])
+    """Those of f."""
+
+    def features(self, angles):
+        return self.LENGTHS * torch.stack([angles.cos(), angles.sin()], dim=1)
 
     def test_by_hand(self, six):
         """Pairs against the bias have one label and different bias values, or the other way round: of image 0 these are
-        2 and 5, of image 2 they are 0, 1, 3 and 4."""
-        features = torch.tensor([[0.0], [1.0], [2.0], [3.0], [5.0], [8.0]])
+        2 and 5, of image 2 they are 0, 1, 3 and 4. At an angle φ two directions are 2 sin(φ/2) apart."""
+
+        def similarity(angles, i, j):
+            return 1 / (1 + math.sqrt(2 * math.sin(abs(angles[i] - angles[j]) / 2)))
+
         terms = []
         for i in range(6):
             pairs = [j for j in range(6) if (six.targets[i] == six.targets[j]) != (six.bias[i] == six.bias[j])]
-            p = np.array([1 - 1 / (1 + abs(self.BIAS[i] - self.BIAS[j]).item()) for j in pairs])
-            q = np.array([1 / (1 + abs(features[i] - features[j]).item()) for j in pairs])
+            p = np.array([1 - similarity(self.BIAS, i, j) for j in pairs])
+            q = np.array([similarity(self.OWN, i, j) for j in pairs])
             p, q = p / p.sum(), q / q.sum()
             terms += list((p - q) * np.log(p / q))
         assert len(terms) == 16
-        assert flac_loss(features, self.BIAS, six.targets).item() == pytest.approx(np.mean(terms), rel=1e-3)
+        loss = flac_loss(self.features(self.OWN), self.features(self.BIAS), six.targets)
+        assert loss.item() == pytest.approx(np.mean(terms), rel=2e-3)
 
     def test_no_pair_against_the_bias_is_no_loss(self):
         """The bias value is the label."""
