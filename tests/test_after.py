@@ -192,14 +192,31 @@ class TestLfF:
         torch.testing.assert_close(own, CHANCES[:, None] ** 0.7 * plain)
 
     def test_difficulty_by_hand(self, start, logits):
-        """L_B is 1, 1, 2, 1, 3, 2 times ln 2 and L_D ln 2, so L_B / (L_B + L_D) is 1/2, 1/2, 2/3, 1/2, 3/4, 2/3. Then
-        the two change places, and with a decay of 3/4 the averages are 3/4 of the old and 1/4 of the new losses."""
+        """L_B is 1, 1, 2 and 1, 3, 2 times ln 2 in the two classes, and L_D ln 2. As shares of the largest of the class
+        they are 1/2, 1/2, 1 and 1/3, 1, 2/3, and all 1. Then the two change places, and with a decay of 3/4 an average
+        is 3/4 of the old and 1/4 of the new loss."""
         method, even = start("lff", decay=0.75), torch.zeros(6, 2)
         first = method.difficulty(logits, even, ALL)
-        assert first.tolist() == pytest.approx([1 / 2, 1 / 2, 2 / 3, 1 / 2, 3 / 4, 2 / 3])
+        assert first.tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 2, 1 / 4, 1 / 2, 2 / 5])
         second = method.difficulty(even, logits, ALL)
-        b = np.array([1, 1, 2, 1, 3, 2])
-        assert second.tolist() == pytest.approx(((3 * b + 1) / (3 * b + 1 + 3 + b)).tolist())
+        losses = np.array([1, 1, 2, 1, 3, 2])
+        b, d = 3 * losses + 1, 3 + losses
+        b, d = b / b.reshape(2, 3).max(1).repeat(3), d / d.reshape(2, 3).max(1).repeat(3)
+        assert second.tolist() == pytest.approx((b / (b + d)).tolist())
+
+    def test_a_class_is_compared_with_all_of_its_images_seen_so_far(self, start, logits):
+        """The two images of class 0 with a loss of ln 2 were half as hard as the third, which this batch lacks."""
+        method = start("lff", decay=0.75)
+        method.difficulty(logits, torch.zeros(6, 2), ALL)
+        again = method.difficulty(logits[:2], torch.zeros(2, 2), ALL[:2])
+        assert again.tolist() == pytest.approx([1 / 3, 1 / 3])
+
+    def test_each_attribute_has_classes_of_its_own(self, start, attributes):
+        method = start("lff", attributes)
+        method.difficulty(torch.randn(6, 2), torch.randn(6, 2), ALL)
+        assert method.largest().shape == (2, 4)
+        for i, (task, kept) in enumerate([(0, [0, 1, 2]), (0, [3, 4, 5]), (1, [1, 3, 5]), (1, [0, 2, 4])]):
+            torch.testing.assert_close(method.largest()[:, i], method.averages[:, kept, task].amax(1))
 
     def test_two_that_agree_halve_the_loss(self, start):
         method = start("lff")
