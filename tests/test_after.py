@@ -18,7 +18,7 @@ from aeda_core.models import pixels, target_loss
 LN2 = math.log(2)
 PLAN = Plan(epochs=2, batch_size=4, learning_rate=1e-2)
 ALL = torch.arange(6)
-QUICK = {"biasadv": {"steps": 1}, "badd": {"capture_epochs": 1}, "flac": {"capture_epochs": 1}}
+QUICK = {"biasadv": {"steps": 1}, "badd": {"capture_epochs": 1, "head_epochs": 2}, "flac": {"capture_epochs": 1}}
 CHANCES = torch.tensor([1 / 2, 1 / 2, 1 / 4, 1 / 2, 1 / 8, 1 / 4])
 """Of the right class of each of six images; their cross-entropies are 1, 1, 2, 1, 3 and 2 times ln 2."""
 
@@ -359,9 +359,26 @@ class TestBAdd:
         assert method.loss(ALL).item() == pytest.approx(by_hand.item(), rel=1e-5)
 
     def test_without_bias_features_it_is_plain_training(self, start, monkeypatch):
-        method = start("badd")
+        method = start("badd", head_epochs=0)
         monkeypatch.setattr(method, "features_of_bias", lambda: torch.zeros(6, 16))
         assert same(trained(method), trained(start("original")))
+
+    def test_in_the_end_h_t_learns_to_do_without_the_bias(self, start, monkeypatch):
+        """The features that are added tell the label, so that h_t is poor without them until it is trained alone; f
+        stays as it is."""
+        averaged = []
+        for head_epochs in (0, 50):
+            method = start("badd", head_epochs=head_epochs)
+            telling = 50 * (2.0 * method.data.targets[:, None] - 1).repeat(1, 16)
+            monkeypatch.setattr(method, "features_of_bias", lambda telling=telling: telling)
+            trained(method)
+            averaged.append(method.averaged)
+        images = pixels(method.data.images)
+        before, after = averaged
+        losses = [F.cross_entropy(model(images)[0], method.data.targets).item() for model in averaged]
+        assert losses[1] < losses[0]
+        assert torch.equal(before.features(images), after.features(images))
+        assert not torch.equal(before.target_head.weight, after.target_head.weight)
 
     def test_the_bias_classifier_learns_the_bias(self, start, biased_images):
         """Its features tell the background of each image, which a linear rule shows."""
@@ -497,12 +514,12 @@ class TestControls:
         assert set(CONTROLS) <= STUDIES.keys()
 
 
-@pytest.mark.parametrize("name", [*CONTROLS, "dfr"])
+@pytest.mark.parametrize("name", [*CONTROLS, "dfr", "badd"])
 def test_stopped_and_gone_on_with_is_the_same_run(make_model, biased_images, name):
-    """Of DFR its last epoch, too; the other methods have this test among all methods."""
+    """Of DFR and BAdd their last epoch, too; the other methods have this test among all methods."""
 
     def begin():
-        options = {"steps": 1} if name in CONTROLS else {"subsets": 2}
+        options = {"steps": 1} if name in CONTROLS else {"subsets": 2} if name == "dfr" else QUICK[name]
         return (METHODS | STUDIES)[name](make_model(), biased_images, Plan(epochs=2, batch_size=16), 0, **options)
 
     straight, stopped, resumed = begin(), begin(), begin()
