@@ -13,7 +13,7 @@ from aeda_core.models import pixels
 
 class FLAC(WithBiasFeatures):
     """`flac`: L_target + α · L_FLAC, which makes the similarities of f's features match the *dis*similarities of a bias
-    classifier's, over the pairs of a batch that go against the bias [Sarridis et al. 2023, Sec. 3].
+    classifier's, over the pairs of a batch that go against the bias [Sarridis et al. 2023].
 
     These pairs have the same label and look different to the bias classifier, or different labels and look alike. It
     is told bias labels by way of that classifier alone. With attributes L_FLAC is the mean over them.
