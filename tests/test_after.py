@@ -18,7 +18,7 @@ from aeda_core.models import pixels, target_loss
 LN2 = math.log(2)
 PLAN = Plan(epochs=2, batch_size=4, learning_rate=1e-2)
 ALL = torch.arange(6)
-QUICK = {"biasadv": {"steps": 1}, "badd": {"capture_epochs": 1}, "flac": {"capture_epochs": 1}}
+QUICK = {"biasadv": {"steps": 1}, "badd": {"capture_epochs": 1, "head_epochs": 2}, "flac": {"capture_epochs": 1}}
 CHANCES = torch.tensor([1 / 2, 1 / 2, 1 / 4, 1 / 2, 1 / 8, 1 / 4])
 """Of the right class of each of six images; their cross-entropies are 1, 1, 2, 1, 3 and 2 times ln 2."""
 
@@ -192,14 +192,31 @@ class TestLfF:
         torch.testing.assert_close(own, CHANCES[:, None] ** 0.7 * plain)
 
     def test_difficulty_by_hand(self, start, logits):
-        """L_B is 1, 1, 2, 1, 3, 2 times ln 2 and L_D ln 2, so L_B / (L_B + L_D) is 1/2, 1/2, 2/3, 1/2, 3/4, 2/3. Then
-        the two change places, and with a decay of 3/4 the averages are 3/4 of the old and 1/4 of the new losses."""
+        """L_B is 1, 1, 2 and 1, 3, 2 times ln 2 in the two classes, and L_D ln 2. As shares of the largest of the class
+        they are 1/2, 1/2, 1 and 1/3, 1, 2/3, and all 1. Then the two change places, and with a decay of 3/4 an average
+        is 3/4 of the old and 1/4 of the new loss."""
         method, even = start("lff", decay=0.75), torch.zeros(6, 2)
         first = method.difficulty(logits, even, ALL)
-        assert first.tolist() == pytest.approx([1 / 2, 1 / 2, 2 / 3, 1 / 2, 3 / 4, 2 / 3])
+        assert first.tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 2, 1 / 4, 1 / 2, 2 / 5])
         second = method.difficulty(even, logits, ALL)
-        b = np.array([1, 1, 2, 1, 3, 2])
-        assert second.tolist() == pytest.approx(((3 * b + 1) / (3 * b + 1 + 3 + b)).tolist())
+        losses = np.array([1, 1, 2, 1, 3, 2])
+        b, d = 3 * losses + 1, 3 + losses
+        b, d = b / b.reshape(2, 3).max(1).repeat(3), d / d.reshape(2, 3).max(1).repeat(3)
+        assert second.tolist() == pytest.approx((b / (b + d)).tolist())
+
+    def test_a_class_is_compared_with_all_of_its_images_seen_so_far(self, start, logits):
+        """The two images of class 0 with a loss of ln 2 were half as hard as the third, which this batch lacks."""
+        method = start("lff", decay=0.75)
+        method.difficulty(logits, torch.zeros(6, 2), ALL)
+        again = method.difficulty(logits[:2], torch.zeros(2, 2), ALL[:2])
+        assert again.tolist() == pytest.approx([1 / 3, 1 / 3])
+
+    def test_each_attribute_has_classes_of_its_own(self, start, attributes):
+        method = start("lff", attributes)
+        method.difficulty(torch.randn(6, 2), torch.randn(6, 2), ALL)
+        assert method.largest().shape == (2, 4)
+        for i, (task, kept) in enumerate([(0, [0, 1, 2]), (0, [3, 4, 5]), (1, [1, 3, 5]), (1, [0, 2, 4])]):
+            torch.testing.assert_close(method.largest()[:, i], method.averages[:, kept, task].amax(1))
 
     def test_two_that_agree_halve_the_loss(self, start):
         method = start("lff")
@@ -342,9 +359,26 @@ class TestBAdd:
         assert method.loss(ALL).item() == pytest.approx(by_hand.item(), rel=1e-5)
 
     def test_without_bias_features_it_is_plain_training(self, start, monkeypatch):
-        method = start("badd")
+        method = start("badd", head_epochs=0)
         monkeypatch.setattr(method, "features_of_bias", lambda: torch.zeros(6, 16))
         assert same(trained(method), trained(start("original")))
+
+    def test_in_the_end_h_t_learns_to_do_without_the_bias(self, start, monkeypatch):
+        """The features that are added tell the label, so that h_t is poor without them until it is trained alone; f
+        stays as it is."""
+        averaged = []
+        for head_epochs in (0, 50):
+            method = start("badd", head_epochs=head_epochs)
+            telling = 50 * (2.0 * method.data.targets[:, None] - 1).repeat(1, 16)
+            monkeypatch.setattr(method, "features_of_bias", lambda telling=telling: telling)
+            trained(method)
+            averaged.append(method.averaged)
+        images = pixels(method.data.images)
+        before, after = averaged
+        losses = [F.cross_entropy(model(images)[0], method.data.targets).item() for model in averaged]
+        assert losses[1] < losses[0]
+        assert torch.equal(before.features(images), after.features(images))
+        assert not torch.equal(before.target_head.weight, after.target_head.weight)
 
     def test_the_bias_classifier_learns_the_bias(self, start, biased_images):
         """Its features tell the background of each image, which a linear rule shows."""
@@ -356,22 +390,34 @@ class TestBAdd:
 
 
 class TestFLAC:
-    BIAS = torch.tensor([[0.0], [0.5], [20.0], [20.5], [20.25], [0.25]])
-    """As the bias classifier sees six images: up to 1/2 apart within a bias value, at least 19.5 between them."""
+    LENGTHS = torch.tensor([[1.0], [3.0], [0.5], [2.0], [4.0], [1.5]])
+    """Of the features of six images; nothing depends on them."""
+    BIAS = torch.tensor([0.0, 0.02, 1.5, 1.53, 1.51, 0.01])
+    """Directions of the features, in radians, as the bias classifier sees the images: up to 0.03 apart within a bias
+    value, at least 1.48 between them."""
+    OWN = torch.tensor([0.0, 0.3, 0.6, 0.9, 1.3, 2.0])
+    """Those of f."""
+
+    def features(self, angles):
+        return self.LENGTHS * torch.stack([angles.cos(), angles.sin()], dim=1)
 
     def test_by_hand(self, six):
         """Pairs against the bias have one label and different bias values, or the other way round: of image 0 these are
-        2 and 5, of image 2 they are 0, 1, 3 and 4."""
-        features = torch.tensor([[0.0], [1.0], [2.0], [3.0], [5.0], [8.0]])
+        2 and 5, of image 2 they are 0, 1, 3 and 4. At an angle φ two directions are 2 sin(φ/2) apart."""
+
+        def similarity(angles, i, j):
+            return 1 / (1 + math.sqrt(2 * math.sin(abs(angles[i] - angles[j]) / 2)))
+
         terms = []
         for i in range(6):
             pairs = [j for j in range(6) if (six.targets[i] == six.targets[j]) != (six.bias[i] == six.bias[j])]
-            p = np.array([1 - 1 / (1 + abs(self.BIAS[i] - self.BIAS[j]).item()) for j in pairs])
-            q = np.array([1 / (1 + abs(features[i] - features[j]).item()) for j in pairs])
+            p = np.array([1 - similarity(self.BIAS, i, j) for j in pairs])
+            q = np.array([similarity(self.OWN, i, j) for j in pairs])
             p, q = p / p.sum(), q / q.sum()
             terms += list((p - q) * np.log(p / q))
         assert len(terms) == 16
-        assert flac_loss(features, self.BIAS, six.targets).item() == pytest.approx(np.mean(terms), rel=1e-3)
+        loss = flac_loss(self.features(self.OWN), self.features(self.BIAS), six.targets)
+        assert loss.item() == pytest.approx(np.mean(terms), rel=2e-3)
 
     def test_no_pair_against_the_bias_is_no_loss(self):
         """The bias value is the label."""
@@ -468,12 +514,12 @@ class TestControls:
         assert set(CONTROLS) <= STUDIES.keys()
 
 
-@pytest.mark.parametrize("name", [*CONTROLS, "dfr"])
+@pytest.mark.parametrize("name", [*CONTROLS, "dfr", "badd"])
 def test_stopped_and_gone_on_with_is_the_same_run(make_model, biased_images, name):
-    """Of DFR its last epoch, too; the other methods have this test among all methods."""
+    """Of DFR and BAdd their last epoch, too; the other methods have this test among all methods."""
 
     def begin():
-        options = {"steps": 1} if name in CONTROLS else {"subsets": 2}
+        options = {"steps": 1} if name in CONTROLS else {"subsets": 2} if name == "dfr" else QUICK[name]
         return (METHODS | STUDIES)[name](make_model(), biased_images, Plan(epochs=2, batch_size=16), 0, **options)
 
     straight, stopped, resumed = begin(), begin(), begin()

@@ -18,7 +18,7 @@ class BiasAdv(BesideBiased):
     ruining those of the debiased one [Lim et al. 2023].
 
     It is told no bias label: the attack leads away from the target label, in the eyes of a classifier that sees little
-    but the bias. Its authors have published no code, so these are our choices: each batch is attacked just before it is
+    but the bias. No code of its authors was found, so these are our choices: each batch is attacked just before it is
     trained on, by AEDA's attack, and all examples count alike.
     """
 

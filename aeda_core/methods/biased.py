@@ -17,7 +17,7 @@ class Biased(Method):
     """Minimises the generalised cross-entropy (1 − p^q) / q of the label's probability p [Zhang and Sabuncu 2018].
 
     Its gradient is that of cross-entropy times p^q, so that what is learned early, the bias, is learned all the more
-    [Nam et al. 2020, Sec. 3.1].
+    [Nam et al. 2020].
     """
 
     class Options(Method.Options):

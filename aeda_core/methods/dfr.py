@@ -18,11 +18,12 @@ from aeda_core.models import frozen, in_chunks
 
 class DFR(Method):
     """`dfr`: plain training, and at its end h_t anew: a logistic regression with an L1 penalty on the features of
-    held-out images in which all groups are even [Kirichenko et al. 2023, Sec. 4].
+    held-out images in which all groups are even [Kirichenko et al. 2023, Sec. 5 and 6].
 
     The held-out images are a `share` of the training images of each group, rounded up, on which nothing else is
-    trained. As in the paper's Appendix, features are standardised, and the weights are the mean over `subsets` draws of
-    as many images of each group as the smallest has. With attributes each has its own regression.
+    trained. The authors have a validation set for that, and train f on all training images. As in their code features
+    are standardised, there by the training images and here by all that are held out, and the weights are the mean over
+    `subsets` draws of as many images of each group as the smallest has. With attributes each has its own regression.
     """
 
     name, label, order, ours = "dfr", "DFR", 160, True

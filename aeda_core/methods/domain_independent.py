@@ -16,7 +16,7 @@ from aeda_core.models import Classifier
 
 class DomainIndependent(Method):
     """`domain_independent`: one target head for each bias value on the same features, trained on the images with that
-    value alone; at test time, where nobody tells it, their logits are added up [Wang et al. 2020, Sec. 4.2.3].
+    value alone; at test time, where nobody tells it, their logits are added up [Wang et al. 2020].
 
     The heads are linear, so their mean is a head that predicts the same. It is h_t, renewed after every step.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional as F
 
 from aeda_core.methods.bias_features import WithBiasFeatures
 from aeda_core.models import pixels
@@ -12,10 +13,13 @@ from aeda_core.models import pixels
 
 class FLAC(WithBiasFeatures):
     """`flac`: L_target + α · L_FLAC, which makes the similarities of f's features match the *dis*similarities of a bias
-    classifier's, over the pairs of a batch that go against the bias [Sarridis et al. 2023, Sec. 3].
+    classifier's, over the pairs of a batch that go against the bias [Sarridis et al. 2023].
 
     These pairs have the same label and look different to the bias classifier, or different labels and look alike. It
     is told bias labels by way of that classifier alone. With attributes L_FLAC is the mean over them.
+
+    As in the authors' code for digits and CelebA features are compared at unit length, and their distances stand under
+    a square root.
     """
 
     name, label, order, ours = "flac", "FLAC", 210, True
@@ -54,8 +58,9 @@ def flac_loss(features: Tensor, bias_features: Tensor, labels: Tensor) -> Tensor
 
 
 def _similarity(features: Tensor) -> Tensor:
-    """Student's t kernel 1 / (1 + distance) of each two rows, (N, N)."""
-    return 1 / (1 + ((features[:, None] - features) ** 2).sum(2).add(1e-6).sqrt())
+    """Student's t kernel 1 / (1 + √distance) of each two rows, both scaled to unit length, (N, N)."""
+    directions = F.normalize(features)
+    return 1 / (1 + ((directions[:, None] - directions) ** 2).sum(2).add(1e-6) ** 0.25)
 
 
 def _conditional(values: Tensor, pairs: Tensor) -> Tensor:

@@ -21,7 +21,11 @@ class GroupDRO(Method):
 
     With classes each image of an epoch is drawn from a group that is drawn first, all groups alike. An image with
     several attributes belongs to a group of each, so it is drawn as ever, and each attribute has a q of its own. A
-    batch changes q once, by the mean losses of the groups that it holds. `task_balance` changes nothing.
+    batch changes q once, by the mean losses of the groups that it holds. So does the authors' code, but that with C > 0
+    the weight of a group that the batch lacks grows there, too. `task_balance` changes nothing.
+
+    The authors couple it with strong weight decay or early stopping. Here weight decay is the plan's, and training goes
+    on to its end, as with all methods.
     """
 
     name, label, order, ours = "groupdro", "GroupDRO", 130, True

@@ -19,11 +19,15 @@ from aeda_core.models import Classifier, frozen, in_chunks, predictions
 
 class JTT(Method):
     """`jtt`: a first classifier is trained briefly; what it gets wrong on the training set counts λ_up times in the
-    training of the second [Liu et al. 2021, Algorithm 1, Eq. (2)].
+    training of the second [Liu et al. 2021, Algorithm 1].
 
     Of classes the errors are copied, and an epoch is a draw from the larger set that is as long as the data, so that it
-    costs what an epoch of `original` does. Of attributes, where an image can be an error in one and none in another,
-    labels are weighed in place of that. Without an error it is `original`.
+    costs what an epoch of `original` does. In the authors' code an epoch is the whole larger set, and an error counts
+    1 + λ_up times. Of attributes, where an image can be an error in one and none in another, labels are weighed
+    instead. Without an error it is `original`.
+
+    The first classifier has a schedule of T epochs of its own, in which the learning rate falls to 0, and its errors
+    are found afterwards. The authors stop a longer training at T, and note the errors while epoch T goes on.
     """
 
     name, label, order, ours = "jtt", "JTT", 140, True

@@ -16,9 +16,10 @@ from aeda_core.models import Classifier, label_losses, pixels
 
 class LfF(BesideBiased):
     """`lff`: a biased and a debiased classifier learn side by side, and a label counts in the loss of the debiased one
-    by how much harder it is for the biased one [Nam et al. 2020, Algorithm 1, Eq. (2)].
+    by how much harder it is for the biased one [Nam et al. 2020].
 
-    It is told no bias label. As in the paper's experiments the two losses that are compared are running averages.
+    It is told no bias label. As in the authors' code the two losses that are compared are running averages, each as a
+    share of the largest of its class; of attributes, of its target task.
     """
 
     name, label, order, ours = "lff", "LfF", 150, True
@@ -39,13 +40,19 @@ class LfF(BesideBiased):
         return (difficulty * self.label_losses(logits, batch)).mean()
 
     def difficulty(self, biased: Tensor, debiased: Tensor, batch: Tensor) -> Tensor:
-        """Eq. (2): W = L_B / (L_B + L_D), of the shape of the targets, from the logits of the two classifiers."""
+        """W = L_B / (L_B + L_D), of the shape of the targets, from the logits of the two classifiers."""
         losses = torch.stack([label_losses(logits, self.data.targets[batch]) for logits in (biased, debiased)])
         before = self.averages[:, batch]
         averaged = self.options.decay * before + (1 - self.options.decay) * losses
         self.averages[:, batch] = torch.where(before.isnan(), losses, averaged)
-        of_biased, of_debiased = self.averages[:, batch].unbind()
+        of_biased, of_debiased = (self.averages[:, batch] / self.largest()[:, self.data.tasks[batch]]).unbind()
         return of_biased / (of_biased + of_debiased).clamp_min(1e-8)
+
+    def largest(self) -> Tensor:
+        """float32 (2, tasks): the largest average of each target task, for the biased and the debiased classifier."""
+        largest = self.averages.new_full((2, len(self.data.task_names)), 1e-8)
+        tasks = self.data.tasks.flatten().expand(2, -1)
+        return largest.scatter_reduce(1, tasks, self.averages.nan_to_num(0.0).flatten(1), "amax")
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"averages": self.averages}

@@ -14,9 +14,11 @@ from aeda_core.models import pixels
 
 class LISA(Method):
     """`lisa`: training on mixtures of two images alone. They have either the same label and different bias values, or
-    the same bias value and different labels; labels are mixed as the images are [Yao et al. 2022, Algorithm 1].
+    the same bias value and different labels; labels are mixed as the images are [Yao et al. 2022].
 
-    Which of the two is drawn for each batch, the shares of a mixture for each pair.
+    Which of the two is drawn for each batch, the shares of a mixture for each pair, as in the authors' code. There both
+    images come from groups that are drawn evenly, of two classes and two bias values. Here the first is drawn as ever,
+    and the second from all training images that go with it, of however many classes and values.
     """
 
     name, label, order, ours = "lisa", "LISA", 170, True

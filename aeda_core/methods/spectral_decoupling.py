@@ -10,10 +10,11 @@ from aeda_core.methods.base import Method
 
 class SpectralDecoupling(Method):
     """`spectral_decoupling`: L_target with an L2 penalty on the logits, so that a feature that already explains a label
-    does not starve the others of gradient [Pezeshki et al. 2021, Sec. 3.3]. It is told no bias label.
+    does not starve the others of gradient [Pezeshki et al. 2021]. It is told no bias label.
 
-    The paper takes the penalty in place of weight decay; here the plan's weight decay, which is that of all methods,
-    stays.
+    The authors take the penalty in place of weight decay; here the plan's weight decay, which is that of all methods,
+    stays. Their code knows two classes, with one logit between them, and gives each class a γ of its own on faces. Here
+    all logits have the same γ.
     """
 
     name, label, order, ours = "spectral_decoupling", "Spectral decoupling", 190, True
