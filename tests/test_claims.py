@@ -191,7 +191,9 @@ def test_a_rival_that_is_ahead_stands_in_the_same_sentence():
     behind = seeds("cyclegan", (300, 310, 320))
     ahead = seeds("cyclegan", (980, 981, 982))
     records = ORIGINAL + seeds("aeda_robust", (950, 955, 960))
-    assert "but ahead in one or both: CycleGAN" in scorecard.beside_rivals(judged_all(records + ahead))
+    assert "ahead of it in accuracy, in fairness or in both: CycleGAN" in scorecard.beside_rivals(
+        judged_all(records + ahead)
+    )
     assert "no other method is ahead" in scorecard.beside_rivals(judged_all(records + behind))
 
 
@@ -240,7 +242,7 @@ class TestSummary:
     def test_the_headlines_first(self):
         lines = repr(summary.in_short(cmnist.CHAPTER, self.GOOD())).splitlines()
         assert len(lines) == 3
-        assert lines[0].startswith("* AEDA_robust: bACC over Original's on C-MNIST (points): 42.25 [")
+        assert lines[0].startswith("* AEDA_robust: gain in bACC over Original on C-MNIST (points): 42.25 [")
         assert lines[0].endswith("the paper: 36.18; ▲ *exceeded*.")
 
     def test_all_that_is_judged_last(self):

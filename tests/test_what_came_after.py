@@ -161,7 +161,9 @@ class TestShown:
         share = {"aeda_robust": 80, "aeda_random": 30, "aeda_shuffled": 80, "aeda_untrained": 90}
         controls = [record(spec, share[spec.method]) for spec in what_came_after.control_specs(P)]
         lines = repr(shown.in_short(records, controls)).splitlines()
-        assert lines[0].startswith("* At 0 % conflicting images AEDA_robust; BiasAdv gain over Original")
+        assert lines[0].startswith("* At 0 % conflicting images these gain") and lines[0].endswith(
+            ": AEDA_robust; BiasAdv."
+        )
         assert lines[1].startswith("* At 0 %: AEDA_robust") and lines[2].startswith("* At 5 %: LfF") and len(lines) == 6
 
     def test_controls(self):
@@ -172,9 +174,9 @@ class TestShown:
         table = shown.controls(own, plain)
         assert table.data.loc["AEDA_robust", "bACC over Original's"] == "30.0 [30.0, 30.0]"
         said = repr(shown.verdict(own)).splitlines()
-        assert "25.0 [25.0, 25.0] points of bACC, so this is part of what helps; bias" in said[0]
+        assert "25.0 [25.0, 25.0] points of bACC, so what is spoiled there helps accuracy; bias" in said[0]
         assert "do not tell the two apart" in said[1]
-        assert "so accuracy does not need it" in said[2]
+        assert "so accuracy does not need what is spoiled there" in said[2]
 
     def test_criteria(self):
         specs = [spec for spec in what_came_after.tuning(P) if spec.method == "groupdro"]

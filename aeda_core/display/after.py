@@ -133,10 +133,9 @@ def in_short(records: Sequence[RunRecord], controls: Sequence[RunRecord]) -> Pro
     runs = after.by_share(records)
     fewest, most = min(runs), max(runs)
     gaining = [_name(m) for m in METHODS[1:] if after.gains(runs[fewest].get(m, []), runs[fewest]["original"])]
-    told = f"{'; '.join(gaining) or 'no method'} {'gain' if len(gaining) > 1 else 'gains'}"
     return Prose(
-        f"* At **{percent(fewest)}** conflicting images {told} over Original in accuracy and in fairness, by more than "
-        "the seeds differ.\n"
+        f"* At **{percent(fewest)}** conflicting images these gain over Original in accuracy and in fairness, by more "
+        f"than the seeds differ: {'; '.join(gaining) or 'none'}.\n"
         f"{_winner(fewest, runs[fewest])}\n{_winner(most, runs[most])}\n{verdict(controls).text}"
     )
 
@@ -161,7 +160,7 @@ def _decided(difference: Estimate) -> str:
     """What an interval says of a difference that is positive in the mean."""
     if not np.isfinite(difference.low):
         return "which a single run cannot decide"
-    return "so the two are told apart" if difference.low > 0 else "which these seeds do not tell from none"
+    return "more than the seeds differ" if difference.low > 0 else "which these seeds cannot tell from 0"
 
 
 def _name(method: str) -> str:
@@ -208,9 +207,9 @@ def _beside_control(method: str, spoiled: Sequence[RunRecord], whole: Sequence[R
     if not np.isfinite(more.low):
         said = "a single run cannot decide"
     elif more.low > 0:
-        said = "so this is part of what helps"
+        said = "so what is spoiled there helps accuracy"
     elif more.high < 0:
-        said = "so accuracy does not need it"
+        said = "so accuracy does not need what is spoiled there"
     else:
         said = "so these seeds do not tell the two apart in accuracy"
     return (

@@ -175,7 +175,7 @@ def beside_paper(records: Sequence[RunRecord]) -> Prose:
 def _beside(ours: Estimate, paper: float | None) -> str:
     """The paper's number, and on which side of it ours lies."""
     if paper is None:
-        return "none, for it could not apply the method"
+        return "none, as it could not apply the method"
     if ours.low <= paper <= ours.high and np.isfinite(ours.low):
         side = "within our interval"
     else:
@@ -306,7 +306,7 @@ def tuning(tried: Sequence[RunRecord], used: Sequence[RunRecord] = ()) -> Table:
     data = pd.DataFrame(lines, columns=["method", "what was changed", "used", "by the rule", *TITLES.values()])
     data = data.set_index("method").rename_axis(index=None, columns="method")
     notes = [
-        f"{name} is not used with the setting that the rule takes; it was chosen by hand, before the rule was code."
+        f"{name} is not used with the setting that the rule takes; the text says why."
         for name in by_rule
         if name in used_as and by_rule[name] not in used_as[name]
     ]

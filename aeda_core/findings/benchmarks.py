@@ -107,7 +107,7 @@ def said(row: Row) -> str:
 def _in_words(rows: Rows) -> str:
     found = []
     if equal := rows.get("attack.torchattacks.fp32"):
-        found.append(f"**Where we gain little or nothing:** beside torchattacks under equal conditions {said(equal)}.")
+        found.append(f"**Is ours faster?** Beside torchattacks under equal conditions {said(equal)}.")
     for name, id_ in (("foolbox", "attack.foolbox"), ("the Adversarial Robustness Toolbox", "attack.art")):
         if id_ in rows and f"{id_}.frozen" in rows:
             frozen = said(rows[f"{id_}.frozen"])

@@ -176,7 +176,7 @@ def _margin(id_: str, data: str, table: dict[str, Published], one: str, other: s
         gain = round(table[one]["bacc"] - table[other]["bacc"], 2)
         share = round(table[one]["bias"] / table[other]["bias"], 3)
     of, about = (one, other), _about(one)
-    words = f"{label(one)}: bACC over {label(other)}'s on {data} (points)"
+    words = f"{label(one)}: gain in bACC over {label(other)} on {data} (points)"
     higher = Statement(f"{id_}.gain", words, gain, of, partial(more, attrgetter("bacc")), within=POINTS, about=about)
     words = f"{label(one)}: bias as a share of {label(other)}'s on {data}"
     lower = Statement(f"{id_}.bias_ratio", words, share, of, share_of_bias, nothing=1.0, within=POSITIVE, about=about)

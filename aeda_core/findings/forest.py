@@ -20,9 +20,9 @@ PIXELS = 40
 KEY = (
     "Each line is a claim of the paper about AEDA. Its bar is the 95 % interval of the effect here, its dot the mean. "
     "The thin line is no effect, the tick the paper's effect, and every bar is in units of that. Where the paper has "
-    "words alone, the tick is the least that they ask for; where they ask for any effect, there is no tick. Of what is "
-    "said to be stable, the bar is to lie between line and tick. An arrow says that a bar goes on. All bars are from "
-    "runs of profile `paper` on the real data; the scorecard names data and device."
+    "words alone, the tick is the least that they ask for; where they ask for any effect, there is no tick. For a "
+    "claim that something is stable, the bar should lie between line and tick. An arrow marks a bar that ends outside "
+    "the picture. All bars are from runs of profile `paper` on the real data; the scorecard names data and device."
 )
 """How to read `picture`."""
 

@@ -23,8 +23,8 @@ RULE = {
     "reproduced": f"all of *I* is an effect, and at least {100 * (1 - MARGIN):.0f} % of *p*; of words: all of *I* is "
     "beyond the threshold in the claim",
     "partly": "all of *I* is an effect, but it is not shown to be that large",
-    "undecided": "*I* holds no effect and one that is large enough: these runs cannot tell",
-    "not reproduced": "*I* holds no effect that is large enough, and no effect or the opposite is in it",
+    "undecided": "*I* contains both no effect and an effect that is large enough: these runs cannot tell",
+    "not reproduced": "*I* contains no effect or its opposite, and no effect in it is large enough",
     "not run": "there are no such records",
     "descriptive": "the claim is a level, not an effect: it is shown beside the paper's and not judged",
     "ours": "the paper makes no such claim",

@@ -46,7 +46,7 @@ TABLE3: dict[str, dict[int, float]] = {
     "original": {2: 46.80, 4: 70.37, 6: 0.00, 8: 0.00},
     "few_shot": {2: 69.25, 4: 88.88, 6: 42.50, 8: 25.00},
 }
-"""Table 3: "precision" in percent, digit by digit, of a single draw of the shots."""
+"""Table 3: "precision" in percent, digit by digit; of how many draws of the shots it does not say."""
 
 PUBLISHED = {"cmnist": TABLE1, "celeba": TABLE2}
 """The table of each data set."""

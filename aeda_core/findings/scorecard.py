@@ -27,11 +27,11 @@ PICTURE = PROJECT / "book" / "_static" / "claims.html"
 TABLES: dict[str, tuple[str, dict[str, Published]]] = {"table1": ("C-MNIST", TABLE1), "table2": ("CelebA", TABLE2)}
 """By the beginning of their claims' ids: the data and the rows of the tables that compare methods."""
 SPOILED = {
-    "aeda_random": "random signs of the perturbation",
-    "aeda_shuffled": "the perturbation of another image",
-    "aeda_untrained": "a bias head that has learned nothing",
+    "aeda_random": ("random signs in the perturbations", "their direction"),
+    "aeda_shuffled": ("perturbations made for other images", "a perturbation of each image's own"),
+    "aeda_untrained": ("an untrained bias head", "what the bias head has learned"),
 }
-"""What the controls of chapter 12 do to the attack of AEDA_robust."""
+"""What the controls of chapter 12 do to the attack of AEDA_robust, and what they take from it."""
 BEFORE = tomllib.loads(Path(__file__).with_name("before.toml").read_text(encoding="utf-8"))
 """The count by the rule before this one."""
 _BEGIN, _END = "<!-- scorecard:begin -->", "<!-- scorecard:end -->"
@@ -73,9 +73,9 @@ def counted(claims: Sequence[Claim]) -> str:
         "A baseline that does better here than in the paper counts in the second line: it is no evidence for AEDA. "
         f"Beside these, {found['descriptive']} levels are shown and not judged, "
         f"and {found['not run']} claims were not run. "
-        f"Every interval covers {100 * statistics.LEVEL:.0f} % by itself and none is widened for their number: were "
-        f"there no effect behind any of the {judged} claims, about {judged * CHANCE:.1f} of them would by chance still "
-        "be told from none, and so be called exceeded, reproduced or partly reproduced."
+        f"Every interval covers {100 * statistics.LEVEL:.0f} % by itself, without a correction for their number: if "
+        f"there were no effect behind any of the {judged} claims, about {judged * CHANCE:.1f} of them would still, by "
+        "chance, be called exceeded, reproduced or partly."
     )
 
 
@@ -90,14 +90,18 @@ def beside_rivals(claims: Sequence[Claim]) -> str:
             continue
         others = {m: [levels[f"{id_}.{m}.{measure}"].ours for measure in ("bacc", "bias")] for m in table}
         better = [
-            f"{label(m)} has {level[0]:.1f} % and {level[1]:.2f}"
+            f"{label(m)} ({level[0]:.1f} %, {level[1]:.2f})"
             for m, level in others.items()
             if m != "aeda_robust" and isinstance(level[0], float) and (level[0] > own.ours or level[1] < bias.ours)
         ]
         sentences.append(
-            f"On {data} AEDA_robust comes to a bACC of {own.ours:.1f} % and a bias of {bias.ours:.2f}, Original to "
+            f"On {data} AEDA_robust has a bACC of {own.ours:.1f} % and a bias of {bias.ours:.2f}, Original "
             f"{original.ours:.1f} % and {levels[f'{id_}.original.bias'].ours:.2f}; "
-            + (f"but ahead in one or both: {', '.join(better)}." if better else "no other method is ahead in either.")
+            + (
+                f"ahead of it in accuracy, in fairness or in both: {', '.join(better)}."
+                if better
+                else "no other method is ahead of it in either."
+            )
         )
     return " ".join(sentences)
 
@@ -106,13 +110,19 @@ def controls(claims: Sequence[Claim]) -> str:
     """How far AEDA_robust is ahead of itself with a spoiled attack, and so whether the attack is what matters."""
     levels = {claim.id: claim for claim in claims}
     parts = []
-    for method, how in SPOILED.items():
+    for method, (how, what) in SPOILED.items():
         claim = levels[f"chapter12.aeda_robust.over.{method}.gain"]
         if claim.ci95:
             low, high = claim.ci95
-            said = "so it helps" if low > 0 else "so accuracy does not need it" if high < 0 else "which is undecided"
-            parts.append(f"{how} costs {told(claim.ours)} [{told(low)}, {told(high)}] points of bACC, {said}")
-    return f"Is it the attack? Chapter 12 spoils it in one respect each: {'; '.join(parts)}." if parts else ""
+            if high < 0:
+                verb, numbers, said = "gains", (-claim.ours, -high, -low), f"accuracy does not need {what}"
+            else:
+                said = f"accuracy depends on {what}" if low > 0 else f"whether accuracy needs {what} is undecided"
+                verb, numbers = "loses", (claim.ours, low, high)
+            by = "{} [{}, {}] points of bACC".format(*map(told, numbers))
+            parts.append(f"With {how} AEDA_robust {verb} {by}: {said}.")
+    asked = "Is it the attack? Chapter 12 trains AEDA_robust with its attack spoiled in one respect at a time."
+    return " ".join([asked, *parts]) if parts else ""
 
 
 def pretrained(claims: Sequence[Claim]) -> str:
@@ -135,8 +145,9 @@ def before() -> str:
     found = ", ".join(f"{number} {verdict}" for verdict, number in BEFORE["verdicts"].items())
     return (
         f"Until {BEFORE['until']:%d %B %Y} (commit {BEFORE['commit']}) a more lenient rule judged levels too, called a "
-        "number reproduced whenever *I* held it, and took folds for independent runs. On the records of then it gave, "
-        f"of {BEFORE['claims']} claims of the paper, {found}, beside {BEFORE['ours']} of ours."
+        "number reproduced whenever the 95 % interval contained it, and treated folds as independent runs. On the "
+        f"records of that time it gave, of {BEFORE['claims']} claims of the paper, {found}, beside {BEFORE['ours']} of "
+        "ours."
     )
 
 
@@ -203,6 +214,7 @@ def page(claims: Sequence[Claim]) -> str:
         beside_rivals(claims),
         before(),
         "## The rule",
+        "*I* is the 95 % interval of our mean, *p* the effect that the paper prints.",
         meaning.to_markdown(index=False),
         *REMARKS,
     ]
