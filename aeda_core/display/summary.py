@@ -26,7 +26,7 @@ class Verdicts:
         return self.picture
 
     def __repr__(self) -> str:
-        return "\n".join(self.lines)
+        return repr(Prose("\n".join(self.lines)))
 
 
 def in_short(chapter: Chapter, *records: Sequence[RunRecord]) -> Prose:

@@ -11,7 +11,7 @@ from aeda_core import metrics
 from aeda_core.experiments.what_came_after import AfterParameters, trials
 from aeda_core.findings import selection, statistics
 from aeda_core.findings.measures import Estimate
-from aeda_core.findings.statistics import PERCENT
+from aeda_core.findings.statistics import PERCENT, POINTS, REAL
 from aeda_core.runs import RunRecord, RunSpec
 
 ByShare = dict[float, dict[str, list[RunRecord]]]
@@ -48,7 +48,7 @@ def level(runs: Iterable[RunRecord], measure: str) -> Estimate:
 def gain(runs: Sequence[RunRecord], base: Sequence[RunRecord], measure: str) -> Estimate:
     """How much higher `measure` is in `runs` than in those of `base` with the same seeds."""
     more, less = ({run.spec.seed: getattr(run, measure) for run in own} for own in (runs, base))
-    return Estimate.of(statistics.paired(more, less).values())
+    return Estimate.of(statistics.paired(more, less).values(), POINTS if measure == "bacc" else REAL)
 
 
 def gains(runs: Sequence[RunRecord], base: Sequence[RunRecord]) -> bool:
