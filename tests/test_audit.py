@@ -133,10 +133,10 @@ def written(file, /, **columns):
 
 
 class TestPredictions:
-    @given(st.lists(st.tuples(*[st.sampled_from("abc")] * 2, st.sampled_from("xyz")), min_size=1, max_size=60))
+    @given(st.lists(st.tuples(*[st.sampled_from("abc")] * 2, st.sampled_from("xyz")), min_size=1, max_size=49))
     def test_against_fairlearn(self, tmp_path_factory, rows):
         target, predicted, bias = zip(*rows, strict=True)
-        assume(len(set(bias)) > 1)
+        assume(len(set(zip(target, bias, strict=True))) > len(set(target)))  # otherwise both are one column
         file = written(tmp_path_factory.mktemp("csv") / "p.csv", target=target, predicted=predicted, bias=bias)
         found = audit_predictions(file).numbers
         frame = MetricFrame(

@@ -17,6 +17,7 @@ from aeda_core.datasets.folder import Folder
 from aeda_core.errors import Problem
 from aeda_core.models import Classifier, frozen, in_chunks, predictions
 from aeda_core.own import audit_report
+from aeda_core.own.comparable import require_comparable
 from aeda_core.own.measured import measure
 from aeda_core.own.network import network_for
 from aeda_core.own.predictions import read_predictions
@@ -65,7 +66,7 @@ def audit(
     """
     folder = images if isinstance(images, Folder) else Folder(images, (), None, (), "images")
     data = folder.data
-    _require_two_values(data)
+    require_comparable(data)
     if epochs is not None and epochs < 1:
         raise Problem(f"epochs is {epochs}; it takes at least 1 to learn something.")
     found = cross_fitted(folder, network, folds, epochs, seed, mirror, progress)
@@ -94,7 +95,7 @@ def audit_predictions(
     Raises DataError, in a sentence, for a file that does not hold this.
     """
     found = read_predictions(Path(file), target, bias, predicted, identity)
-    _require_two_values(found.data)
+    require_comparable(found.data)
     measured = measure(found.data, found.predicted, seed)
     return audit_report.report(Path(file).name, found.data, measured, None, found.notes, [])
 
@@ -123,14 +124,6 @@ def cross_fitted(
 def _logits(classifier: Classifier, images: Tensor) -> Tensor:
     with frozen(classifier):
         return in_chunks(lambda some: classifier.target_head(classifier.features(some)), images)
-
-
-def _require_two_values(data: BiasedImages) -> None:
-    if len(data.bias_names) < 2:
-        raise Problem(
-            f"the bias variable has one value, {', '.join(data.bias_names)}, and fairness compares two or more; name "
-            "another one."
-        )
 
 
 def _wrong(folder: Folder, logits: Tensor) -> Pictures:

@@ -12,6 +12,7 @@ import torch
 import aeda_core
 from aeda_core.datasets.base import BiasedImages
 from aeda_core.own import drawing
+from aeda_core.own.comparable import caution
 from aeda_core.own.measured import DEALS, FEWEST, RATE, REPLICATES, Estimate, Gap, Measured
 from aeda_core.own.report import Figure, Report, Section, Table
 
@@ -66,6 +67,7 @@ def _summary(data: BiasedImages, measured: Measured) -> list[str]:
     people = _people(data)
     of = "" if people == len(data) else f" of {people:,} identities"
     said = [f"{len(data):,} images{of}: {len(data.task_names)} target tasks, {len(data.bias_names)} bias values."]
+    said += caution(data)
     if measured.overall is None:
         return [*said, "No target task has an image of every bias value, so nothing can be said about bias."]
     said.append(

@@ -18,6 +18,7 @@ from aeda_core.methods import METHODS
 from aeda_core.metrics import Evaluation
 from aeda_core.models import Classifier
 from aeda_core.own import card, decision, mitigate_report, saved
+from aeda_core.own.comparable import require_comparable
 from aeda_core.own.network import network_for
 from aeda_core.own.report import Report
 from aeda_core.own.training import Builder, epochs_for, estimated, fit_once
@@ -148,6 +149,7 @@ def mitigate(
     if epochs is not None and epochs < 1:
         raise Problem(f"epochs is {epochs}; it takes at least 1 to learn something.")
     folder = images if isinstance(images, Folder) else Folder(images, (), None, (), "images")
+    require_comparable(folder.data)
     parts = split(folder, seed)
     description, builder = network_for(parts.training, network)
     epochs = epochs or epochs_for(len(parts.training), builder)

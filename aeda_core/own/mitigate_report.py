@@ -11,6 +11,7 @@ from aeda_core import metrics
 from aeda_core.datasets.base import BiasedImages
 from aeda_core.own import decision
 from aeda_core.own.audit_report import LIMITS
+from aeda_core.own.comparable import caution
 from aeda_core.own.measured import Estimate
 from aeda_core.own.report import Report, Section, Table
 
@@ -27,7 +28,7 @@ def report(found: Mitigated, notes: Sequence[str]) -> Report:
         Section("The groups", [sizes(parts.training, "training images")]),
         Section("What this cannot tell", LIMITS),
     ]
-    said = [found.verdict.sentence]
+    said = [found.verdict.sentence, *caution(parts.test)]
     if undefined := found.tested[0].evaluation.undefined:
         said.append(f"Nothing is said about {', '.join(undefined)}: a group of theirs has no test image.")
     if empty := parts.training.empty_groups():
