@@ -1,6 +1,7 @@
 # Each target is one command of the environment in .venv, which is made first if it is missing or out of date.
 PYTHON ?= python3
 PROFILE ?= paper
+CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome))
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
@@ -10,7 +11,7 @@ override AEDA_DATA := $(or $(realpath $(AEDA_DATA)),$(AEDA_DATA))
 export AEDA_DATA
 endif
 
-.PHONY: help env book html test links audit reproduce chapters scorecard bench lock clean
+.PHONY: help env book html pdf test links audit reproduce chapters scorecard bench lock clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 12
@@ -23,6 +24,13 @@ book: .venv/.ready ## train and execute the chapters live at profile laptop, ren
 html: .venv/.ready ## render the chapters as they are committed, without executing them
 	$(BIN)/jupyter-book build . -W -n --keep-going
 	@echo "Open $(CURDIR)/_build/html/index.html"
+
+pdf: .venv/.ready ## the chapters as they are committed as one PDF, _build/book.pdf (needs Chromium)
+	@test -n "$(CHROMIUM)" || { echo "There is no chromium here; name one: make pdf CHROMIUM=/path/to/chrome" >&2; exit 2; }
+	$(BIN)/jupyter-book build . --builder custom --custom-builder singlehtml
+	cp _build/singlehtml/book/intro.html _build/singlehtml/book.html # where its style sheets and pictures are found
+	"$(CHROMIUM)" --headless --no-sandbox --no-pdf-header-footer --print-to-pdf=_build/book.pdf \
+		"file://$(CURDIR)/_build/singlehtml/book.html"
 
 test: .venv/.ready ## all tests; every chapter against its outputs and afresh at profile smoke; a strict build
 	$(BIN)/python -m pytest -n auto --dist worksteal

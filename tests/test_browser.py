@@ -168,17 +168,70 @@ def test_search_finds_a_term(visit):
 
 
 @pytest.mark.parametrize("width", [390, 1440])
-def test_slider_of_chapter_04_shows_another_frame(visit, width):
-    page = visit("book/04_method", width=width)
+@pytest.mark.parametrize("name", ["book/04_method", "book/live"])
+def test_slider_shows_another_frame(visit, name, width):
+    page = visit(name, width=width)
     slider = page.locator(".aeda-slider input")
     shown = """[...document.querySelectorAll('[data-frame]')]
         .filter((f) => f.style.display !== 'none').map((f) => f.dataset.frame)"""
     before = slider.input_value()
     assert set(page.evaluate(shown)) == {before}
     slider.focus()
-    page.keyboard.press("ArrowRight")
-    assert slider.input_value() == str(int(before) + 1)
+    page.keyboard.press("ArrowLeft")
+    assert slider.input_value() == str(int(before) - 1)
     assert set(page.evaluate(shown)) == {slider.input_value()}
+
+
+MARKED = {"book/01_bias_attribution": ("fig-fig2", "chubby"), "book/08_accuracy_and_fairness": ("fig-fig10c", "young")}
+
+
+@pytest.mark.parametrize("name", MARKED)
+def test_a_mark_tells_its_values_when_chosen_pointed_at_or_tapped(visit, name):
+    anchor, task = MARKED[name]
+    page = visit(name)
+    figure = page.locator(f"#{anchor}")
+    marks, said = figure.locator("[data-of]"), figure.locator(".aeda-marks output")
+    mark, faded = figure.locator(f"[data-of='{task}'] use").first, figure.locator(".aeda-other")
+    figure.scroll_into_view_if_needed()
+    assert faded.count() == 0
+    chosen = figure.locator(".aeda-marks select")
+    chosen.focus()
+    page.keyboard.type(task)
+    assert said.inner_text().startswith(f"{task}: ")
+    assert faded.count() == marks.count() - figure.locator(f"[data-of='{task}']").count() > 10
+    chosen.select_option("all")
+    assert faded.count() == 0
+
+    place = mark.bounding_box()
+    page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+    assert said.inner_text().startswith(f"{task}: ")
+    page.mouse.move(5, 5)
+    assert faded.count() == 0
+    page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+    page.mouse.move(5, 5)
+    assert said.inner_text().startswith(f"{task}: ") and chosen.input_value() == task
+    assert page.wrong == []
+
+
+LETTERS = """() => [...document.querySelectorAll('.aeda-picture svg text')]
+    .map((t) => [t, t.getScreenCTM()]).filter(([t, at]) => at && t.textContent)
+    .map(([t, at]) => [parseFloat(getComputedStyle(t).fontSize) * Math.hypot(at.a, at.b), t.textContent])
+    .filter(([size]) => size < 9)"""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_letters_of_figures_are_large_enough_on_a_phone(visit, name):
+    assert visit(name, width=390).evaluate(LETTERS) == []
+
+
+def test_every_exhibit_of_a_chapter_has_a_number_that_links_to_it(visit):
+    page = visit("book/05_cmnist")
+    exhibits = page.locator("main .aeda-figure, main .aeda-table-box")
+    numbers = page.locator("main .aeda-number")
+    assert numbers.count() == exhibits.count() > 10
+    assert numbers.all_inner_texts()[0].startswith("Figure 5.1")
+    for number in numbers.all():
+        assert page.locator(number.get_attribute("href")).locator(".aeda-number").count() == 1
 
 
 def test_what_scrolls_is_reached_by_the_keyboard(visit):

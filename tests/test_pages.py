@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -55,3 +56,21 @@ class TestDescription:
 
     def test_a_page_without_text_has_none(self, description):
         assert self.described(description) == ""
+
+
+class TestNumbers:
+    BODY = (
+        '<figure class="aeda-figure" id="fig-curves">\n<svg></svg><figcaption>One.</figcaption></figure>'
+        '<div class="aeda-table-box" id="table-1">\n<table>\n<caption>Two.</caption></table></div>'
+        '<figure class="aeda-figure" id="fig-curves">\n<svg></svg><figcaption>Three.</figcaption></figure>'
+    )
+
+    def test_figures_and_tables_are_counted_apart_and_no_two_share_an_id(self):
+        body = extension("exhibits").numbered(self.BODY, 5)
+        assert re.findall(r'id="([^"]*)"', body) == ["fig-curves", "table-1", "fig-curves-2"]
+        links = re.findall(r'caption><a class="aeda-number" href="#([^"]*)">(.*?)\.</a> (\w+)', body)
+        assert links == [
+            ("fig-curves", "Figure 5.1", "One"),
+            ("table-1", "Table 5.1", "Two"),
+            ("fig-curves-2", "Figure 5.2", "Three"),
+        ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from xml.etree import ElementTree
@@ -10,8 +9,6 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from made import MADE
 
 from aeda_core.datasets.base import PROJECT, BiasedImages
@@ -335,13 +332,6 @@ def test_a_table_is_sound_html_that_names_its_rows_and_columns(records):
 
 def test_no_column_is_without_a_name():
     assert '<th scope="col"></th>' not in tables.register()._repr_html_()
-
-
-@given(st.lists(st.floats(0, 100), min_size=1, max_size=8), st.floats(0.5, 10))
-def test_labels_keep_their_order_their_distance_and_the_axis(positions, gap):
-    moved = plots.spread_out(sorted(positions), gap, 0, 100)
-    assert all(b - a >= gap - 1e-9 for a, b in itertools.pairwise(moved))
-    assert moved[0] >= 0 and moved[-1] <= 100 + 1e-9
 
 
 class TestOrigin:

@@ -11,8 +11,9 @@ import pandas as pd
 from matplotlib.ticker import LogLocator
 
 from aeda_core.display import captions
-from aeda_core.display.look import BLUE, Figure, canvas, finished, look, styled
-from aeda_core.display.plots import AXES, dots, key
+from aeda_core.display.labels import name_points
+from aeda_core.display.look import BLUE, Figure, canvas, finished, look, point, styled
+from aeda_core.display.plots import AXES, dots, key, own_range
 from aeda_core.display.tables import Prose, Table, rows
 from aeda_core.experiments.what_came_after import AFTER, CONTROLS, METHODS
 from aeda_core.findings import after
@@ -50,11 +51,11 @@ def fig_shares(records: Sequence[RunRecord]) -> Figure:
             if len(data):
                 dots(ax, data, x="share", y="bacc", order=ticks, single=None, within=PERCENT, **STROKE, **how)
         ax.set(xlabel="", ylabel=AXES["bacc"])
-        ax.set_title(textwrap.fill(label(method), 14), fontsize="small")
+        ax.set_title(textwrap.fill(label(method), 14), fontsize=8)
         ax.set_xticks(range(len(ticks)), [tick.removesuffix(" %") for tick in ticks], rotation=90)
         ax.grid(axis="y")
         ax.label_outer()
-    drawn.supxlabel("conflicting training images (%)")
+    drawn.supxlabel("conflicting training images (%)", fontsize="medium")
     named_so = {**{label(name): how for name, how in BESIDE.items()}, "the panel's method": ITSELF}
     drawn.legend(
         handles=[key(name, **{"linewidth": 1.5, **how}) for name, how in named_so.items()],
@@ -106,23 +107,28 @@ def fig_cost(records: Sequence[RunRecord], share: float) -> Figure:
     """bACC and bias over CPU time at one share of conflicting images; methods on the front have their names."""
     runs = {method: own for method, own in after.by_share(records)[share].items() if own}
     best = after.front(runs)
-    drawn, panels = canvas(3.2, 1, 2)
+    drawn, panels = canvas(4.4, 1, 2)
+    told = {
+        method: f"{label(method)}: {after.cost(runs, method).mean:.1f} times the CPU time of Original, bACC "
+        f"{Estimate.of(r.bacc for r in own).mean:.1f} %, bias {Estimate.of(r.bias for r in own).mean:.2f}"
+        for method, own in runs.items()
+    }
     for ax, measure in zip(panels, MEASURES, strict=True):
         for method, own in runs.items():
             x, y = after.cost(runs, method).mean, Estimate.of(getattr(r, measure) for r in own).mean
-            ax.plot(x, y, **{"marker": "o", **look(method), "linestyle": "none"})
-            if method in best:
-                ax.annotate(label(method), (x, y), (4, 4), textcoords="offset points", fontsize="small")
+            ax.plot(x, y, **point(method), linestyle="none", markeredgewidth=0, gid=f"tip:{told[method]}")
         ax.set(xscale="log", xlabel="CPU time (Original = 1)", ylabel=AXES[measure])
+        own_range(ax, "y", measure)
         ax.xaxis.set_major_locator(LogLocator(base=2))
         ax.xaxis.set_major_formatter("{x:g}")
         ax.minorticks_off()
         ax.grid()
-    words = " ".join(
-        f"{label(method)}: {after.cost(runs, method).mean:.1f} times the CPU time of Original, bACC "
-        f"{Estimate.of(r.bacc for r in own).mean:.1f} %, bias {Estimate.of(r.bias for r in own).mean:.2f}."
-        for method, own in runs.items()
-    )
+    keys = [key(label(method), **point(method), markeredgewidth=0) for method in runs]
+    drawn.legend(handles=keys, loc="outside lower center", ncols=4, fontsize=8)
+    for ax, measure in zip(panels, MEASURES, strict=True):
+        level = {method: Estimate.of(getattr(r, measure) for r in runs[method]).mean for method in best}
+        name_points(ax, {label(method): (after.cost(runs, method).mean, y) for method, y in level.items()})
+    words = " ".join(f"{each}." for each in told.values())
     shown = [record for own in runs.values() for record in own]
     return finished(drawn, "after-cost", shown, words=words, share=percent(share))
 

@@ -122,6 +122,11 @@ def for_markdown(text: str) -> str:
     return text.replace("_", r"\_").replace("<", "&lt;")
 
 
+def anchor(kind: str, name: str) -> str:
+    """What a page links to: `fig-fig2`, `table-gaps`. No heading has such an anchor; those of "Fig. 2" are `fig-2`."""
+    return f"{kind}-{name}"
+
+
 def has_intervals(records: Iterable[RunRecord]) -> bool:
     """Whether any method has more than one seed, so that an interval over seeds can be given."""
     return max(_seeds(r for r in records if not r.refused).values(), default=0) > 1

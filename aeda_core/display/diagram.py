@@ -32,7 +32,8 @@ class Diagram:
 
     def _repr_html_(self) -> str:
         below = f"<figcaption>{captions.for_html(self.caption)}</figcaption>"
-        return f'<figure class="aeda-figure">\n{self.svg}\n{below}\n</figure>'
+        opened = f'<figure class="aeda-figure" id="{captions.anchor("fig", "fig6")}">'
+        return f'{opened}\n<div class="aeda-picture">{self.svg}</div>\n{below}\n</figure>'
 
     def __repr__(self) -> str:
         return f"{self.title}. {self.alt}\n{self.caption}"

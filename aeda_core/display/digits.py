@@ -86,7 +86,7 @@ def _confusion(ax: Axes, percent: np.ndarray) -> None:
     ax.add_collection(PatchCollection(tiles, match_original=True, linewidth=0))
     for t, p in cells:
         if percent[t, p] >= 1:
-            ax.text(p, t, f"{percent[t, p]:.0f}", ha="center", va="center_baseline", fontsize=7.5,
+            ax.text(p, t, f"{percent[t, p]:.0f}", ha="center", va="center_baseline", fontsize=8,
                     fontweight="bold" if t == p else "normal")  # fmt: skip
     ax.set(xlim=(-0.5, 9.5), ylim=(9.5, -0.5), aspect="equal", xticks=range(10), yticks=range(10))
     ax.tick_params(length=0)

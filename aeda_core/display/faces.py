@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from aeda_core import metrics
 from aeda_core.datasets.celeba import ATTRIBUTES
 from aeda_core.display import captions
+from aeda_core.display.labels import name_points
 from aeda_core.display.look import BLUE, GREY, INK, VERMILLION, Figure, canvas, finished, styled
 from aeda_core.display.plots import BESIDE, key, picture
 from aeda_core.display.tables import Prose, Table, rows
@@ -40,16 +40,18 @@ def fig2(records: Sequence[RunRecord]) -> Figure:
     ax.axvline(0.5, color=INK, alpha=0.35, linewidth=0.8, linestyle=":")
     for row in data.itertuples():
         marker, colour, _ = looks[np.sign(row.gap)]
-        tip = f"{row.task}: {row.ratio:.0%} women in training; women {row.women:.0%} right, men {row.men:.0%}"
-        ax.plot(row.ratio, row.size, marker, color=colour, markersize=7, alpha=0.9, gid=f"tip:{tip}")
-        ax.plot(row.ratio, row.floor, "_", color=INK, alpha=0.45, markersize=7)
+        shares = "{:.0f} % women in training; women {:.0f} % right, men {:.0f} %".format(
+            *(100 * share for share in (row.ratio, row.women, row.men))
+        )
+        ax.plot(row.ratio, row.size, marker, color=colour, markersize=7, gid=f"tip:{row.task}: {shares}")
+        ax.plot(row.ratio, row.floor, "_", color=INK, alpha=0.55, markersize=7)
     ax.set(xlabel="share of women among the training faces of the task", ylabel="bias, |gap| of Eq. (1)")
     ax.set(xlim=(-0.02, 1.02), ylim=(0, ax.get_ylim()[1] * 1.06))
     ax.grid(axis="y")
-    _name_points(ax, {row.task: (row.ratio, row.size) for row in data.nlargest(9, "size").itertuples()})
     keys = [key(name, marker=marker, color=colour, markersize=7) for marker, colour, name in looks.values()]
-    keys.append(key("a fair model", marker="_", alpha=0.45, markersize=7))
+    keys.append(key("a fair model", marker="_", alpha=0.55, markersize=7))
     drawn.legend(handles=keys, loc="outside upper left", ncols=4)
+    name_points(ax, {row.task: (row.ratio, row.size) for row in data.nlargest(9, "size").itertuples()})
     words = "; ".join(f"{row.task}: {row.ratio:.0%} women, gap {row.gap:+.2f}" for row in data.itertuples())
     return finished(drawn, "fig2", shown, n=len(data), words=words)
 
@@ -138,7 +140,7 @@ def fig9(averages: Sequence[Mapping[str, Any]], source: str) -> Figure:
             cell = cells[name, group, present]
             few = cell["image"] is None
             picture(ax, np.zeros((1, 1, 4), np.uint8) if few else cell["image"])
-            ax.set_xlabel(f"n = {cell['n']:,}", fontsize=7.5)
+            ax.set_xlabel(f"n = {cell['n']:,}", fontsize=8)
             if few:
                 ax.text(0, 0, "too few\npeople", ha="center", va="center", style="italic")
         line[0].set_ylabel(f"{group},\n{'with' if present else 'without'}", **BESIDE)
@@ -209,8 +211,8 @@ def fig10c(records: Sequence[RunRecord], method: str = "aeda_robust") -> Figure:
     for name, x, y in before[["bias", "bacc"]].itertuples():
         to = after.loc[name, ["bias", "bacc"]]
         colour, _ = looks[np.sign(to["bias"] - x)]
-        ax.annotate("", to, (x, y), arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 1.4, "shrinkA": 2.5,
-                                                "shrinkB": 0})  # fmt: skip
+        way = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.4, "shrinkA": 2.5, "shrinkB": 0}
+        ax.annotate("", to, (x, y), arrowprops=way).arrow_patch.set_gid(f"of:{name}")
         words.append(f"{name}: bias {x:.2f} to {to['bias']:.2f}, bACC {y:.1f} to {to['bacc']:.1f} %")
         ax.plot(x, y, "o", color=colour, markersize=5, gid=f"tip:{words[-1]}")
     ax.set(xlabel="bias of the attribute, both tasks together (fairer to the left)", ylabel="bACC (%)")
@@ -219,9 +221,10 @@ def fig10c(records: Sequence[RunRecord], method: str = "aeda_robust") -> Figure:
     ax.set_xlim(0, max(ax.get_xlim()[1] * 1.14, after["bias"].max()))
     ax.set_ylim(min(low, after["bacc"].min()), max(high, after["bacc"].max()))
     ax.grid()
-    _name_points(ax, {name: (x, y) for name, x, y in before[["bias", "bacc"]].itertuples()})
     keys = [key(name, color=colour, marker="o", linewidth=1.5) for colour, name in looks.values()]
     drawn.legend(handles=keys, loc="outside upper left", ncols=3)
+    starts, ends = (dict(zip(of.index, of[["bias", "bacc"]].to_numpy(), strict=True)) for of in (before, after))
+    name_points(ax, starts, [(starts[name], ends[name]) for name in starts])
     return finished(drawn, "fig10c", shown, method=label(method), n=len(before), words="; ".join(words))
 
 
@@ -261,18 +264,3 @@ def together(records: Sequence[RunRecord], method: str = "aeda_robust") -> Prose
 
 def _correlated(correlation: float) -> str:
     return "– (one of the two never varies)" if np.isnan(correlation) else f"{correlation:.2f}"
-
-
-def _name_points(ax: Axes, points: Mapping[str, tuple[float, float]]) -> None:
-    """Names beside the points, on the side where there is room, moved up where they would overlap."""
-    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
-    gap, reach = (high - low) * 0.036, (right - left) * 0.2
-    placed: list[tuple[float, float]] = []
-    for name, (x, y) in sorted(points.items(), key=lambda item: item[1][1]):
-        height = y
-        while any(abs(height - other) < gap and abs(x - beside) < reach for beside, other in placed):
-            height += gap / 4
-        placed.append((x, height))
-        room = x < right - 0.16 * (right - left)
-        shift = (right - left) * (0.013 if room else -0.013)
-        ax.annotate(name, (x, y), (x + shift, height), fontsize=7.5, va="center", ha="left" if room else "right")

@@ -63,7 +63,7 @@ def fig_table3(records: Sequence[RunRecord]) -> Figure:
     kinds = [kind for kind in LABELS if kind in set(runs["variant"])]
     width = 0.8 - 0.8 / len(kinds)  # as far as seaborn moves single runs apart
     offsets = dict(zip(kinds, np.linspace(-width / 2, width / 2, len(kinds)), strict=True))
-    single = {"size": 3, "alpha": 0.35, "zorder": 1.9} if several else None
+    single = {"size": 2.6, "zorder": 1.9} if several else None
     drawn, panels = canvas(5.6, 2, 1, sharex=True)
     for ax, (measure, title) in zip(panels, MEASURES.items(), strict=True):
         for x, digit in enumerate(FEW):

@@ -56,12 +56,21 @@ def look(name: str) -> dict[str, str]:
     of its own, by its place in METHODS and STUDIES, or by its name if its method is not installed here."""
     if name in LOOKS:
         return dict(zip(("color", "linestyle"), LOOKS[name], strict=True))
-    free = list(itertools.product("-:", "osD^vPX", PALETTE))
+    free = list(itertools.product("-:", "vPXd<>*", PALETTE))
     known = [method + variant for variant in ("", *VARIANTS) for method in (*METHODS, *STUDIES)]
     new = [each for each in known if each not in LOOKS]
     place = new.index(name) if name in new else zlib.crc32(name.encode())
     return dict(zip(("linestyle", "marker", "color"), free[place % len(free)], strict=True))
 
+
+def point(name: str) -> dict[str, str]:
+    """How the point of a method is drawn: in its colour, and no two of one colour alike."""
+    own = look(name)
+    return {"color": own["color"], "marker": own.get("marker", MARKERS[own["linestyle"]])}
+
+
+MARKERS = {"-": "o", "--": "s", ":": "^", "-.": "h"}
+"""The mark of a method that is known by its stroke."""
 
 WIDTH = 7.2
 """Inches; a figure fills the column of a page."""
@@ -103,19 +112,21 @@ def canvas(height: float, *shape: int, **how: Any) -> tuple[Canvas, Any]:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture as SVG, with the words that stand for it (`alt`) and under it (`caption`), and the runs that it shows
-    (`records`)."""
+    """A picture as SVG, with the words that stand for it (`alt`) and under it (`caption`), the runs that it shows
+    (`records`), and its `name`, by which a page links to it."""
 
     svg: str
     alt: str
     caption: str
     records: Sequence[RunRecord] = field(default=(), kw_only=True)
+    name: str = field(default="", kw_only=True)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         caption = f"<figcaption>{captions.for_html(self.caption)}</figcaption>"
         below = f"{caption}\n{captions.details(self.records)}"
+        opened = f'<figure class="aeda-figure" id="{captions.anchor("fig", self.name)}">'
         return {
-            "text/html": f'<figure class="aeda-figure">\n{self.svg}\n{below}</figure>',
+            "text/html": f'{opened}\n<div class="aeda-picture">{self.svg}</div>\n{below}</figure>',
             "text/plain": f"{self.alt}\n{self.caption}",
         }
 
@@ -126,14 +137,16 @@ def finished(drawn: Canvas, name: str, records: Sequence[RunRecord] = (), origin
     svg = io.StringIO()
     drawn.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
     alt, caption = captions.WORDS[name]["alt"].format(**told), captions.caption(name, records, origin, **told)
-    return Figure(_for_page(svg.getvalue(), name, alt), alt, caption, records=records)
+    return Figure(_for_page(svg.getvalue(), name, alt), alt, caption, records=records, name=name)
 
 
 def _for_page(svg: str, name: str, alt: str) -> str:
     """matplotlib's SVG as part of a page: the page's ink and font, ids that no other figure has, no size of its own."""
     body = svg[svg.index("<g id=") : svg.rindex("</svg>")]
     body = re.sub(r"font-family: [^;\"]*;? ?", "", body).replace(INK, "currentColor")
-    body = re.sub(r'<g id="tip:([^"]*)">', r"<g><title>\1</title>", body)  # browsers show it where one points
+    # what belongs to a mark is shown with it (marks.js), and browsers show its title where one points
+    body = re.sub(r'<g id="tip:([^":]*)(:[^"]*)">', r'<g data-of="\1"><title>\1\2</title>', body)
+    body = re.sub(r'<g id="of:([^"]*)">', r'<g data-of="\1">', body)
     prefix = f"{name}-{hashlib.sha256(body.encode()).hexdigest()[:6]}"
     body = re.sub(r'\bid="', f'id="{prefix}-', body)
     body = re.sub(r'href="#', f'href="#{prefix}-', body).replace("url(#", f"url(#{prefix}-")

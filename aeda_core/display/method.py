@@ -15,7 +15,7 @@ from matplotlib.ticker import PercentFormatter
 
 from aeda_core.display import captions
 from aeda_core.display.look import BLUE, INK, VERMILLION, Canvas, Figure, canvas, finished, sheet, styled
-from aeda_core.display.plots import dots, key
+from aeda_core.display.plots import dots, key, own_range, rules
 from aeda_core.display.slider import Slider, with_frames
 from aeda_core.display.tables import Prose
 from aeda_core.experiments.method import Outcome, Perturbation, Plane
@@ -107,7 +107,8 @@ def fig5(before: Plane, attacks: Sequence[Perturbation], lambda_: float) -> Slid
     told = {"last": _says(attacks[-1]), "initial": _says(attacks[initial]), "shown": SHOWN, "n": len(before.points)}
     figure = finished(drawn, "fig5", **told)
     labels, says = [f"{value:g}" for value in lambdas], [_says(attack) for attack in attacks]
-    return Slider(with_frames(figure.svg, initial), figure.alt, figure.caption, "λ", labels, says, initial)
+    return Slider(with_frames(figure.svg, initial), figure.alt, figure.caption, "λ", labels, says, initial,
+                  name=figure.name)  # fmt: skip
 
 
 def _frame_of_slider(
@@ -174,15 +175,12 @@ def fig_outcomes(outcomes: Sequence[Outcome], ceiling: float, profile: str) -> F
         (left, "bacc", "bACC (%), higher is better"),
         (right, "bias", "model bias, lower is better"),
     ):
-        single = {"color": BLUE, "size": 5, "alpha": 0.6}
+        single = {"color": BLUE, "size": 4.5}
         dots(ax, data, x=quantity, y="name", order=names, single=single, **mean)
         ax.set(xlabel=title, ylabel="")
-        ax.grid(axis="x")
-        ax.tick_params(axis="y", length=0)
-        ax.spines["left"].set_visible(False)
+        own_range(ax, "x", quantity)
+        rules(ax, len(names))
     left.axvline(ceiling, color=INK, linestyle=":", linewidth=1)
-    left.set_xlim(min(45, left.get_xlim()[0]), 100.5)
-    right.set_xlim(-0.05, 2.05)
     found = {name: data[data["name"] == name] for name in names}
     words = "; ".join(
         f"{name}: bACC {Estimate.of(own['bacc']).text(1)} %, bias {Estimate.of(own['bias']).text(2)}"

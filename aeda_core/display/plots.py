@@ -1,4 +1,4 @@
-"""The plots that chapters share: dots with intervals, lines with bands, and names beside points."""
+"""The plots that chapters share: dots with intervals and lines with bands."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from scipy.optimize import isotonic_regression
 
 from aeda_core import datasets
 from aeda_core.display import captions
-from aeda_core.display.look import BLUE, INK, Figure, canvas, finished, look, styled
+from aeda_core.display.labels import name_ends, name_points
+from aeda_core.display.look import BLUE, INK, Figure, canvas, finished, look, point, styled
 from aeda_core.findings import statistics
-from aeda_core.findings.measures import DECIMALS, END, epochs, frame, published, range_of
+from aeda_core.findings.measures import DECIMALS, END, RANGES, epochs, frame, published, range_of
 from aeda_core.findings.paper import label
 from aeda_core.findings.statistics import REAL, Range
 from aeda_core.runs import RunRecord
@@ -31,11 +31,11 @@ AXES = {
     "loss": "training loss",
 }
 LIMITS: dict[str, tuple[float | None, float | None]] = dict.fromkeys(("r", "fooled"), (0, 1))
-LIMITS |= dict.fromkeys(("bias", "difference"), (0, None)) | {"bacc": (None, 100)}
+LIMITS |= dict.fromkeys(("bias", "difference"), (0, None))
 """Where the axis of a quantity ends, where its values do not say so."""
 NAMES = {"cmnist": "Table 1", "celeba": "Table 2"}
 
-SINGLE: dict[str, Any] = {"color": INK, "size": 3.6, "alpha": 0.4, "zorder": 1.9}
+SINGLE: dict[str, Any] = {"color": INK, "size": 3.6, "alpha": 0.55, "zorder": 1.9}
 """How a single run is drawn beside a mean."""
 
 # --- marks ------------------------------------------------------------------------------------------------------------
@@ -89,6 +89,18 @@ def _interval(data: pd.DataFrame, within: Range) -> Any:
     return of
 
 
+def own_range(ax: Axes, axis: str, column: str) -> None:
+    """End the `axis`, "x" or "y", of a quantity where its values do, or where LIMITS says, with a little air so that
+    a mark on the edge is seen whole; never beyond what is possible."""
+    seen = getattr(ax, f"get_{axis}lim")()
+    ends = zip(LIMITS.get(column, (None, None)), seen, strict=True)
+    low, high = (own if own is not None else value for own, value in ends)
+    least, most = RANGES.get(column, REAL)
+    low, high = max(low, least), min(high, most)
+    air = 0.025 * (high - low)
+    getattr(ax, f"set_{axis}lim")(low - air, high + air)
+
+
 BESIDE = {"rotation": 0, "ha": "right", "va": "center"}
 """How a row of pictures is named, on its left."""
 
@@ -118,37 +130,6 @@ HOLLOW = {"marker": "D", "markersize": 5, "markerfacecolor": "none"}
 """How the paper's number is drawn."""
 
 
-def name_beside(
-    ax: Axes,
-    points: Mapping[str, tuple[float, float]],
-    shift: float,
-    gap: float,
-    arrow: Mapping[str, Any] | None = None,
-) -> None:
-    """What methods are called, `shift` to the right of their points, moved apart where they would overlap, each tied to
-    its point.
-
-    gap:   between two names, as a share of the axis
-    arrow: how they are tied; as the method is drawn, if nothing is said
-    """
-    low, high = ax.get_ylim()
-    names = sorted(points, key=lambda name: points[name][1])
-    heights = spread_out([points[name][1] for name in names], (high - low) * gap, low, high)
-    for name, y in zip(names, heights, strict=True):
-        x, _ = points[name]
-        own = {k: v for k, v in look(name).items() if k != "marker"} if arrow is None else arrow
-        tie = {"arrowstyle": "-", "shrinkA": 1, "shrinkB": 0, "linewidth": 1.1, "relpos": (0, 0.5), **own}
-        ax.annotate(label(name), points[name], (x + shift, y), va="center", fontsize=8.5, annotation_clip=False,
-                    arrowprops=tie)  # fmt: skip
-
-
-def spread_out(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Ascending `positions`, moved as little as it takes to be `gap` apart and, where they fit, within [low, high]."""
-    steps = gap * np.arange(len(positions))
-    apart = isotonic_regression(np.asarray(positions) - steps).x
-    return (np.clip(apart, low, max(low, high - steps[-1])) + steps).tolist()
-
-
 # --- methods beside the paper -----------------------------------------------------------------------------------------
 
 
@@ -169,19 +150,18 @@ def fig_table(records: Sequence[RunRecord]) -> Figure:
             if (value := printed.get(method, {}).get(column)) is not None:
                 ax.plot(value, y + 0.29, color=INK, **HOLLOW)
         ax.set(xlabel=f"{AXES[column]}, {better}", ylabel="")
+        own_range(ax, "x", column)
         rules(ax, len(methods))
     left.set_yticks(range(len(methods)), [label(method) for method in methods])
-    left.set_xlim(min(48, left.get_xlim()[0]), 100.5)
-    right.set_xlim(-0.15, max(9, right.get_xlim()[1]))
     unit, ours = captions.unit_of(records), {"color": BLUE, "marker": "o", "markersize": 6}
     keys = [key("ours, one run", **ours)]
     if several:
         keys = [key("ours, mean and 95 % interval", linewidth=2.2, **ours)]
-        keys.append(key(f"one {unit}", marker="o", markersize=3.2, alpha=0.4))
+        keys.append(key(f"one {unit}", marker="o", markersize=3.2, alpha=SINGLE["alpha"]))
     if printed:
         keys.append(key("the paper", **HOLLOW))
     drawn.legend(handles=keys, loc="outside upper right", ncols=3)
-    told = {"n": len(methods), "words": "; ".join(_method_in_words(runs, method) for method in methods)}
+    told = {"n": len(methods), "words": "; ".join(_in_words(runs, method) for method in methods)}
     told |= {"table": NAMES.get(data := records[0].spec.data["name"]) or datasets.named(data).title}
     told |= {"paper": "; open diamonds: the paper" if printed else ""}
     told |= {"interval": f", with its 95 % interval and the single {unit}s" if several else ""}
@@ -192,33 +172,31 @@ def fig_table(records: Sequence[RunRecord]) -> Figure:
 @styled
 def fig_accuracy_fairness(records: Sequence[RunRecord]) -> Figure:
     """Model bias against bACC, a point a method: whether accuracy and fairness rise together (Sec. 4.4.1)."""
-    import seaborn
-
     shown = [record for record in records if not record.refused]
     runs, printed = frame(shown), published(shown)
     means = runs.groupby("method", sort=False)[["bias", "bacc"]].mean()
-    colours = {method: look(method)["color"] for method in means.index}
     drawn, ax = canvas(4.3)
-    shared = {"x": "bias", "y": "bacc", "hue": "method", "palette": colours, "linewidth": 0, "legend": False, "ax": ax}
-    seaborn.scatterplot(runs, s=9, alpha=0.4, **shared)
-    seaborn.scatterplot(means.reset_index(), s=49, **shared)
     for method, here in means.iterrows():
+        own, mark = runs[runs["method"] == method], point(method) | {"linestyle": "none"}
         there = printed.get(method, {"bias": None, "bacc": None})
         if there["bacc"] is not None:
-            ax.plot([here["bias"], there["bias"]], [here["bacc"], there["bacc"]], color=colours[method], linewidth=0.8,
+            ax.plot([here["bias"], there["bias"]], [here["bacc"], there["bacc"]], color=mark["color"], linewidth=0.8,
                     linestyle=":")  # fmt: skip
-            ax.plot(there["bias"], there["bacc"], color=colours[method], **HOLLOW)
+            ax.plot(there["bias"], there["bacc"], **{**mark, **HOLLOW})
+        ax.plot(own["bias"], own["bacc"], **mark, markersize=2.6, markeredgewidth=0)
+        ax.plot(
+            here["bias"], here["bacc"], **mark, markersize=7, markeredgewidth=0, gid=f"tip:{_in_words(runs, method)}"
+        )
     ax.set(xlabel="model bias (fairer to the left)", ylabel="bACC (%)")
-    ax.set_xlim(-0.2, max(9.5, ax.get_xlim()[1] + 1))
-    ax.set_ylim(min(48, ax.get_ylim()[0]), 101)
+    own_range(ax, "x", "bias")
+    own_range(ax, "y", "bacc")
     ax.grid()
-    points = {method: (here["bias"], here["bacc"]) for method, here in means.iterrows()}
-    name_beside(ax, points, 0.55, 0.052, {"color": INK, "alpha": 0.35, "linewidth": 0.7, "shrinkB": 4})
-    words = "; ".join(_method_in_words(runs, method) for method in means.index)
+    name_points(ax, {label(method): (here["bias"], here["bacc"]) for method, here in means.iterrows()})
+    words = "; ".join(_in_words(runs, method) for method in means.index)
     return finished(drawn, "accuracy-fairness", shown, words=words, unit=captions.unit_of(records))
 
 
-def _method_in_words(runs: pd.DataFrame, method: str) -> str:
+def _in_words(runs: pd.DataFrame, method: str) -> str:
     own = runs[runs["method"] == method]
     if own["refused"].notna().all():
         return f"{label(method)}: needs every group"
@@ -266,15 +244,12 @@ def _curves(ax: Axes, rows: pd.DataFrame, column: str, last: int) -> dict[str, f
         lines(ax, own, "epoch", column, within=range_of(rows, column), **look(method))
         means = own.groupby("epoch")[column].mean()
         ends[method], settled[method] = float(means.iloc[-1]), float(means.iloc[-END:].mean())
-    # the quantity's own range where it has one, with a little air so that a line on the edge is seen whole
-    limits = zip(LIMITS.get(column, (None, None)), ax.get_ylim(), strict=True)
-    bottom, top = (own if own is not None else seen for own, seen in limits)
-    air = 0.025 * (top - bottom)
-    ax.set(ylim=(bottom - air, top + air), xlim=(1, last), title=AXES[column], ylabel="")
+    own_range(ax, "y", column)
+    ax.set(xlim=(1, last), title=AXES[column], ylabel="")
     ax.grid(axis="y")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if ends:
-        name_beside(ax, {method: (last, end) for method, end in ends.items()}, 0.05 * (last - 1), 0.088)
+        name_ends(ax, {method: (last, end) for method, end in ends.items()}, 0.05 * (last - 1), 0.088)
     else:
         ax.text(0.5, 0.5, "never measured", style="italic", ha="center", va="center", transform=ax.transAxes)
     return settled

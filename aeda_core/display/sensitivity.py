@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from aeda_core.display.look import INK, PALETTE, Figure, canvas, finished, look, styled
-from aeda_core.display.plots import AXES, dots, key
+from aeda_core.display.plots import AXES, dots, key, own_range
 from aeda_core.display.tables import Prose, Table, rows
 from aeda_core.experiments.sensitivity import CHOICES, Choice
 from aeda_core.findings.measures import DECIMALS, estimates, frame
@@ -53,7 +53,7 @@ def _panel(ax: Axes, choice: Choice, runs: ByValue, measure: str) -> None:
         ax.axvspan(x - 0.28, x + 0.28, color=INK, alpha=0.1, linewidth=0)
     ax.set_xticks(range(len(values)), [f"{value}\nP" if value == choice.papers else value for value in values])
     ax.set(xlim=(-0.5, len(values) - 0.5), xlabel="", ylabel=AXES[measure])
-    ax.set_ylim(*((None, 101) if measure == "bacc" else (0, None)))
+    own_range(ax, "y", measure)
     ax.grid(axis="y")
     if measure == "bacc":
         ax.set_title(choice.title if choice.ours in values else f"{choice.title}; ours is {choice.ours}")
@@ -112,9 +112,10 @@ def fig_cheaper(runs: Mapping[str, Sequence[RunRecord]]) -> Figure:
     for ax, measure in zip(panels, MEASURES, strict=True):
         for (name, own), marker, colour in zip(runs.items(), "osD^", PALETTE[:4], strict=True):
             values = [getattr(record, measure) for record in own]
-            ax.plot(costs[name], values, marker, color=colour, markersize=4, alpha=0.5, markeredgewidth=0)
+            ax.plot(costs[name], values, marker, color=colour, markersize=3, markeredgewidth=0)
             ax.plot(np.mean(costs[name]), np.mean(values), marker, color=colour, markersize=8, label=name)
         ax.set(xlim=(0, None), xlabel="CPU time (Original = 1)", ylabel=AXES[measure])
+        own_range(ax, "y", measure)
         ax.grid()
     drawn.legend(*ax.get_legend_handles_labels(), loc="outside upper right", ncols=2)
     words = " ".join(

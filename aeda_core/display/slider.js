@@ -1,7 +1,6 @@
 (function () {
-  const figure = document.getElementById("FIGURE");
-  const control = figure.querySelector(".aeda-slider");
-  const slider = control.querySelector("input");
+  const slider = document.getElementById("SLIDER");
+  const control = slider.closest(".aeda-slider"), figure = slider.closest("figure");
   const labels = JSON.parse(control.dataset.labels), says = JSON.parse(control.dataset.says);
   function show() {
     for (const frame of figure.querySelectorAll("[data-frame]"))

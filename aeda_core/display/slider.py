@@ -33,14 +33,13 @@ class Slider(Figure):
 
     @property
     def id(self) -> str:
-        """Of the figure on the page; two figures with different pictures never share one."""
+        """Of the slider on the page; two with different pictures never share one."""
         return f"slider-{hashlib.sha256(self.svg.encode()).hexdigest()[:8]}"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         bundle = super()._repr_mimebundle_(include, exclude)
-        page = bundle["text/html"].replace("<figure ", f'<figure id="{self.id}" ', 1)
-        page = page.replace("<figcaption>", f"{self._control()}\n<figcaption>", 1)
-        script = SCRIPT.replace("FIGURE", self.id)
+        page = bundle["text/html"].replace("<figcaption>", f"{self._control()}\n<figcaption>", 1)
+        script = SCRIPT.replace("SLIDER", self.id)
         return bundle | {"text/html": f"{page}\n<style>{CSS}</style>\n<script>{script}</script>"}
 
     def _control(self) -> str:
@@ -49,10 +48,10 @@ class Slider(Figure):
         said = captions.for_html(self.says[self.initial])
         return (
             f'<div class="aeda-slider" data-labels="{labels}" data-says="{says}" hidden>\n'
-            f'<label for="{self.id}-input">{self.quantity} = <b>{self.labels[self.initial]}</b></label>\n'
-            f'<input type="range" id="{self.id}-input" min="0" max="{len(self.says) - 1}" step="1" '
+            f'<label for="{self.id}">{self.quantity} = <b>{self.labels[self.initial]}</b></label>\n'
+            f'<input type="range" id="{self.id}" min="0" max="{len(self.says) - 1}" step="1" '
             f'value="{self.initial}" autocomplete="off" style="accent-color: {BLUE}">\n'
-            f'<output for="{self.id}-input" aria-live="polite">{said}</output>\n</div>\n'
+            f'<output for="{self.id}" aria-live="polite">{said}</output>\n</div>\n'
             f"<noscript><p>{said} The slider over {self.quantity} needs JavaScript.</p></noscript>"
         )
 

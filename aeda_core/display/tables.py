@@ -40,6 +40,7 @@ class Table:
 
     words:   the columns that hold running text, not numbers
     records: the runs whose numbers it shows
+    name:    by which a page links to it
     Notebooks show `_repr_html_`; `str` is what a test or a terminal reads.
     """
 
@@ -48,6 +49,7 @@ class Table:
     notes: Sequence[str] = ()
     words: Sequence[str] = ()
     records: Sequence[RunRecord] = ()
+    name: str = ""
 
     @classmethod
     def of(
@@ -55,7 +57,7 @@ class Table:
         notes: Sequence[str] = (), words: Sequence[str] = (), **told: Any,
     ) -> Table:  # fmt: skip
         """A table whose caption is that of `name` in words.toml, filled in by `told` (see `captions.caption`)."""
-        return cls(data, captions.caption(name, records, origin, **told), notes, words, records)
+        return cls(data, captions.caption(name, records, origin, **told), notes, words, records, name)
 
     def _repr_html_(self) -> str:
         corner = self.data.columns.name or self.data.index.name or ""
@@ -67,7 +69,8 @@ class Table:
         first, *others = ("<tr>" + "".join(line) + "</tr>\n" for line in lines)
         notes = "".join(f"<p>{captions.for_html(note)}</p>\n" for note in self.notes)
         return (
-            '<div class="aeda-table-box">\n<table class="dataframe aeda-table">\n'
+            f'<div class="aeda-table-box" id="{captions.anchor("table", self.name)}">\n'
+            '<table class="dataframe aeda-table">\n'
             f"<caption>{captions.for_html(self.caption)}</caption>\n<thead>\n{first}</thead>\n"
             f"<tbody>\n{''.join(others)}</tbody>\n</table>\n{notes}{captions.details(self.records)}</div>"
         )
@@ -81,7 +84,7 @@ class Table:
 
 
 def _cell(tag: str, text: str, attributes: str) -> str:
-    return f"<{f'{tag} {attributes}'.strip()}>{html.escape(text, quote=False)}</{tag}>"
+    return f"<{f'{tag} {attributes}'.strip()}>{captions.for_html(text)}</{tag}>"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 // What scrolls sideways is reached by the keyboard and has a name, as long as it scrolls; what is printed is light.
 (function () {
-  const AREAS = ".aeda-figure, .aeda-table-box, .aeda-math, .pst-scrollable-table-container";
+  const AREAS = ".aeda-picture, .aeda-table-box, .aeda-math, .pst-scrollable-table-container";
 
   function name(area) {
     const words = area.querySelector("figcaption, caption, [role=img]");

@@ -1,0 +1,49 @@
+// Marks with names: the one that is pointed at, tapped or chosen from a list stands out, and its values are written
+// under the picture. Without this script browsers show them as the title of each mark.
+addEventListener("DOMContentLoaded", function () {
+  const NEAR = 40; // px from the pointer to the middle of a mark
+
+  for (const figure of document.querySelectorAll(".aeda-figure")) {
+    const svg = figure.querySelector("svg"), told = new Map();
+    const marks = [...figure.querySelectorAll("[data-of]:has(> title)")];
+    if (!marks.length) continue;
+    for (const mark of marks) {
+      const title = mark.querySelector("title");
+      told.set(mark.dataset.of, title.textContent);
+      title.remove();
+    }
+
+    const control = document.createElement("div"), label = document.createElement("label");
+    const list = document.createElement("select"), output = document.createElement("output");
+    control.className = "aeda-marks";
+    label.append("Show ", list);
+    control.append(label, output);
+    svg.parentNode.after(control);
+    list.autocomplete = "off";
+    list.add(new Option("all", ""));
+    [...told.keys()].sort().forEach((name) => list.add(new Option(name, name)));
+    output.setAttribute("aria-live", "polite");
+
+    function show(name) {
+      output.textContent = told.get(name) || "Point at a mark, tap it, or choose one.";
+      for (const each of svg.querySelectorAll("[data-of]"))
+        each.classList.toggle("aeda-other", name !== "" && each.dataset.of !== name);
+    }
+
+    function nearest(event) {
+      let least = NEAR, name = "";
+      for (const mark of marks) {
+        const box = mark.getBoundingClientRect();
+        const far = Math.hypot(box.x + box.width / 2 - event.clientX, box.y + box.height / 2 - event.clientY);
+        if (far < least) [least, name] = [far, mark.dataset.of];
+      }
+      return name;
+    }
+
+    svg.addEventListener("pointermove", (event) => show(nearest(event) || list.value));
+    svg.addEventListener("pointerleave", () => show(list.value));
+    svg.addEventListener("click", (event) => show((list.value = nearest(event))));
+    list.addEventListener("change", () => show(list.value));
+    show("");
+  }
+});
