@@ -37,7 +37,10 @@ TUNING: dict[str, tuple[dict[str, Any], ...]] = {
 }
 """What is tried: six settings of either method, equally long, on people who do nothing but choose."""
 
-CHOSEN: dict[str, dict[str, Any]] = {}
+CHOSEN: dict[str, dict[str, Any]] = {
+    "original": {},
+    "aeda_robust_warm": {"epsilon": 0.03, "step_size": 0.03},
+}
 """Of TUNING the setting that the runs of a method have, by `findings.selection.choose`."""
 
 
