@@ -14,6 +14,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -75,11 +76,11 @@ def cost(folder: Path, step: str) -> float:
     return peak_mib()
 
 
-def costs(folder: Path, n: int) -> dict[str, float]:
-    """`cost` of each of STEPS for `n` pictures drawn in `folder`, in a process each."""
+def costs(folder: Path, n: int, steps: Iterable[str] = tuple(STEPS)) -> dict[str, float]:
+    """`cost` of each of `steps` for `n` pictures drawn in `folder`, in a process each."""
     draw(folder, n)
     found = {}
-    for step in STEPS:
+    for step in steps:
         command = [sys.executable, "-m", "benchmarks.scale", str(folder), step]
         done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True)
         found[step] = json.loads(done.stdout)
