@@ -8,8 +8,9 @@ import textwrap
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
-from aeda_core import checkpoints, parallel
+from aeda_core import checkpoints, cli, parallel
 from aeda_core.datasets.base import PROJECT
 from aeda_core.errors import Problem
 from aeda_core.methods import METHODS, Plan
@@ -110,5 +111,10 @@ def test_a_run_by_torchrun_is_written_once_and_says_how_it_was_trained(tmp_path)
     assert json.loads(record.read_text())["provenance"]["capability"].endswith(", 2 processes")
     assert not list((tmp_path / "checkpoints").iterdir())
 
-    refused = together(2, "-m", "aeda_core", "sweep", AEDA_RUNS=str(tmp_path))
-    assert refused.returncode != 0 and "call `aeda sweep` without it." in refused.stderr
+
+def test_other_commands_do_not_share_anything(monkeypatch):
+    monkeypatch.setattr(parallel, "size", lambda: 2)
+    monkeypatch.setattr(parallel, "rank", lambda: 0)
+    answer = CliRunner().invoke(cli.app, ["sweep"])
+    assert isinstance(answer.exception, Problem)
+    assert str(answer.exception).endswith("call `aeda sweep` without it.")
