@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from aeda_core import cli_own, cluster, datasets, gate, provenance, runs, storage
+from aeda_core import cli_own, cluster, datasets, gate, parallel, provenance, runs, storage
 from aeda_core.datasets.base import IN_CHECKOUT, PROJECT
 from aeda_core.errors import Problem
 from aeda_core.experiments import CHAPTERS, Chapter
@@ -42,7 +42,12 @@ Names = Annotated[list[str] | None, typer.Argument(help="chapters, all of them i
 
 
 @app.callback()
-def _require_checkout(context: typer.Context) -> None:
+def _before_any_command(context: typer.Context) -> None:
+    out.quiet = parallel.rank() > 0
+    if parallel.size() > 1 and context.invoked_subcommand != "run":
+        raise Problem(
+            f"torchrun shares one run among processes, `aeda run`; call `aeda {context.invoked_subcommand}` without it."
+        )
     if not IN_CHECKOUT and context.invoked_subcommand not in ANYWHERE:
         raise Problem(
             f"`aeda {context.invoked_subcommand}` works on the book's chapters and records, and the package is "
@@ -79,10 +84,10 @@ def run(
             f"chapter '{chapter}' has no run of {method} with seed {seed}; it asks for others or none."
         )
     spec = found[0]
-    (record,) = runs.run_all([spec], profile=profile, data_root=data)
+    (record,) = runs.run_all([spec], profile=profile, data_root=data, executor=parallel.executor())
     out.print(record.refused or f"bACC {record.bacc:.2f} %, model bias {record.bias:.2f}")
     (kept,) = runs.kept([spec], profile)
-    out.print(f"{kept.relative_to(PROJECT) if IN_CHECKOUT else kept}")
+    out.print(str(kept.relative_to(PROJECT) if kept.is_relative_to(PROJECT) else kept))
 
 
 @app.command()
@@ -264,7 +269,8 @@ def _pairs(pairs: list[str] | None, chapter: Chapter | None = None) -> dict[str,
 def main() -> None:
     """`aeda`, with a reader's mistakes shown as a sentence."""
     try:
-        app()
+        with parallel.group():
+            app()
     except Problem as problem:
         Console(stderr=True, highlight=False, soft_wrap=True).print(f"{type(problem).__name__}: {problem}", style="red")
         sys.exit(2)

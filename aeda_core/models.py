@@ -100,10 +100,8 @@ def vgg16(
     if not weights:
         return Classifier(nn.Sequential(*convolutions, *head), n_features, n_targets, **classifier)
     convolutions.load_state_dict(_imagenet(weights))
-    from torchvision.transforms import Normalize  # takes more than a second
-
     # from [-1, 1] to the mean and deviation that the weights were trained with
-    normalise = Normalize([2 * m - 1 for m in (0.485, 0.456, 0.406)], [2 * s for s in (0.229, 0.224, 0.225)])
+    normalise = _Normalise([2 * m - 1 for m in (0.485, 0.456, 0.406)], [2 * s for s in (0.229, 0.224, 0.225)])
     return Classifier(nn.Sequential(normalise, *convolutions, *head), n_features, n_targets, **classifier)
 
 
@@ -118,6 +116,22 @@ def efficientnet_lite0(n_targets: int, weights: str = imagenet.NAME, **classifie
         raise ValueError(f"weights is {weights!r}; it is '{imagenet.NAME}', or empty to draw the weights.")
     extractor = imagenet.pretrained() if weights else efficientnet.extractor()
     return Classifier(extractor, efficientnet.N_FEATURES, n_targets, **classifier)
+
+
+class _Normalise(nn.Module):
+    """Subtract a mean and divide by a deviation, one for each channel, as torchvision's `Normalize` does. With that a
+    GPU would wait for the CPU in every batch, because it is brought both anew, and asked whether a deviation is 0."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, mean: list[float], deviation: list[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(deviation).view(-1, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.deviation
 
 
 class _Convolution(nn.Conv2d):

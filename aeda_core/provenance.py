@@ -27,7 +27,7 @@ import torch
 from threadpoolctl import threadpool_info
 from tqdm import tqdm
 
-from aeda_core import storage
+from aeda_core import parallel, storage
 from aeda_core.datasets.base import IN_CHECKOUT, PROJECT
 
 DECIDING = (
@@ -39,6 +39,7 @@ DECIDING = (
     "metrics.py",
     "checkpoints.py",
     "training.py",
+    "parallel.py",
     "probes.py",
     "runs.py",
 )
@@ -96,7 +97,8 @@ def commit() -> str:
 def machine(device: torch.device) -> dict[str, Any]:
     """What can change the bits of a result: hardware, kernels, threads, versions.
 
-    capability: the instructions that torch's and, through the environment, oneDNN's kernels may use
+    capability: the instructions that torch's and, through the environment, oneDNN's kernels may use; and how many
+                processes share the run, for they add up in another order
     """
     if device.type == "cuda":
         name, capability = torch.cuda.get_device_name(), "CUDA {}.{}".format(*torch.cuda.get_device_capability())
@@ -104,6 +106,8 @@ def machine(device: torch.device) -> dict[str, Any]:
         name, capability = cpu_name(), torch.backends.cpu.get_cpu_capability()
         if limit := os.environ.get("ONEDNN_MAX_CPU_ISA"):
             capability += f", oneDNN up to {limit}"
+    if parallel.size() > 1:
+        capability += f", {parallel.size()} processes"
     blas = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
     return {
         "device": name,

@@ -23,7 +23,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from threadpoolctl import threadpool_limits
 
-from aeda_core import datasets, metrics, models, provenance, storage
+from aeda_core import datasets, metrics, models, parallel, provenance, storage
 from aeda_core.datasets.base import DATA
 from aeda_core.errors import Problem
 from aeda_core.leases import lease
@@ -182,6 +182,8 @@ def execute(spec: RunSpec, data_root: str = "", *, profile: str, own: bool = Tru
     """
     checkpoint = checkpoint_of(spec)
     store: Store = "live" if profile != "paper" else "own" if own else "paper"
+    if parallel.rank():  # the first process holds the lease and keeps what comes of it
+        return perform(spec, data_root, checkpoint, profile=profile)
     with _ONE_AT_A_TIME, lease(CHECKPOINTS, spec.id) as mine:
         if (found := recorded([spec], profile)[0]) is not None:
             return found
@@ -213,7 +215,7 @@ def perform(
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     # Looked up before training, because the files may be edited while it runs and the code in memory stays as it is.
     code = {"commit": provenance.commit(), "code": provenance.code()}
-    cost = provenance.Cost(checkpoint)
+    cost = provenance.Cost(None if parallel.rank() else checkpoint)
 
     def saved(done: int) -> None:
         cost.keep(done)
@@ -249,10 +251,8 @@ def _outcome(
     try:
         with torch.random.fork_rng():
             torch.manual_seed(spec.seed)
-            outputs = {
-                "n_targets": len(splits.training.target_names),
-                "n_bias": max(2, len(splits.training.bias_names)),
-            }
+            n_bias = max(2, len(splits.training.bias_names))
+            outputs = {"n_targets": len(splits.training.target_names), "n_bias": n_bias}
             model = models.build(**{**outputs, **spec.model}).to(device)
             method = named(spec.method)(model, splits.training.to(device), Plan(**spec.plan), spec.seed, **spec.options)
             classifier, outcome["epochs"] = train(method, held_out, checkpoint, saved)

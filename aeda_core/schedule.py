@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from tqdm import tqdm
 
+from aeda_core import parallel
 from aeda_core.errors import Problem
 from aeda_core.leases import Held
 from aeda_core.workers import Stopped, Workers
@@ -171,7 +172,7 @@ def progress(total: int, label: str) -> Iterator[tqdm]:
     # installed beside the library for the book's sake.
     shell: Any = getattr(builtins, "get_ipython", None)
     in_notebook = shell is not None and hasattr(shell(), "kernel")
-    shown = in_notebook or sys.stderr.isatty()
+    shown = in_notebook or (sys.stderr.isatty() and not parallel.rank())
     with tqdm(total=total, unit="epoch", desc=label, leave=not in_notebook, mininterval=1, disable=not shown) as bar:
         yield bar
     if in_notebook:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from aeda_core import checkpoints, metrics, provenance, storage
+from aeda_core import checkpoints, metrics, parallel, provenance, storage
 from aeda_core.datasets.base import BiasedImages
 from aeda_core.errors import Problem
 from aeda_core.methods import Method
@@ -44,10 +44,11 @@ def train(
     Returns the classifier with averaged weights, and for each epoch a row with loss, bacc in percent, bias, and where
     there are examples those of `probes.probe`.
     """
-    rows = [] if checkpoint is None else _restore(method, checkpoint)
+    with parallel.first_before_others():  # who finds it damaged sets it aside
+        rows = [] if checkpoint is None else _restore(method, checkpoint)
 
     def keep() -> None:
-        if checkpoint is not None:
+        if checkpoint is not None and not parallel.rank():
             _save(method, rows, checkpoint)
         after_epoch(len(rows))
 

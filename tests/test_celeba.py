@@ -129,6 +129,15 @@ class TestReader:
         assert isinstance(again, np.memmap)
         assert np.array_equal(first, again)
 
+    def test_is_made_anew_where_a_bit_flipped(self, folder):
+        first = np.array(celeba.load(str(folder), 32).images)
+        celeba._load.cache_clear()
+        (kept,) = celeba.CACHE.glob("*.npy")
+        content = bytearray(kept.read_bytes())
+        content[-100] ^= 1
+        kept.write_bytes(content)
+        assert np.array_equal(first, celeba.load(str(folder), 32).images)
+
     def test_stays_whole_when_it_is_cut_off(self, folder, monkeypatch):
         def killed(*args):
             raise KeyboardInterrupt

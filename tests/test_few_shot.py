@@ -137,6 +137,19 @@ class TestMethod:
         expected = F.cross_entropy(method.model(pixels(images))[0], labels)
         assert method.loss(batch).item() == pytest.approx(expected.item(), rel=1e-5)
 
+    def test_an_epoch_gives_every_batch_its_own_inter_class_examples(self, begin, monkeypatch):
+        """They are found for all batches at once."""
+        method, seen = begin(), []
+        method.epoch(1)
+
+        def loss(batch, made):
+            seen.append(torch.equal(made, batch[method.has_inter[batch]]))
+            return FewShot.loss(method, batch, made)
+
+        monkeypatch.setattr(method, "loss", loss)
+        method.epoch(2)
+        assert seen == [True] * -(-len(method.data) // 20)
+
     @pytest.mark.parametrize("robust", [True, False])
     def test_the_class_head_learns_true_classes_on_fixed_features(self, begin, monkeypatch, robust):
         method = begin(share=1.0, robust=robust)

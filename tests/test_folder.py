@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from aeda_core.datasets import pictures
+from aeda_core.datasets import decoded, pictures
 from aeda_core.datasets.base import DataError
 from aeda_core.datasets.folder import Folder, read_folder
 
@@ -112,6 +112,42 @@ def test_a_cache_of_other_pictures_is_made_anew(place):
     (kept,) = (place / "cache").glob("*.npy")
     np.save(kept, np.zeros((3, 3, 16, 16), np.uint8))
     assert torch.equal(read(place).data.images, first)
+
+
+@pytest.fixture(scope="module")
+def decoded_once(tmp_path_factory):
+    """The file of a cache, what is kept beside it, and how to ask for its images; and how often they were decoded."""
+    path, times = tmp_path_factory.mktemp("cache") / "kept.npy", []
+
+    def decode(images):
+        times.append(1)
+        images[:] = np.arange(images.size).reshape(images.shape) % 251
+        return {"1": "unreadable"}
+
+    def ask():
+        images, notes = decoded.images(path, (2, 3, 4, 4), decode)
+        return images.copy(), notes
+
+    images, notes = ask()
+    return path, path.with_suffix(".json"), ask, times, images, notes
+
+
+@given(st.data())
+def test_a_cache_damaged_at_any_byte_is_made_anew(decoded_once, data):
+    """A bit flips, or the end is lost, in the pixels or in what is noted of them."""
+    pixels, noted, ask, times, images, notes = decoded_once
+    path = data.draw(st.sampled_from([pixels, noted]))
+    content = bytearray(path.read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    if data.draw(st.booleans()):
+        content[place] ^= 1 << data.draw(st.integers(0, 7))
+    else:
+        del content[place:]
+    path.write_bytes(content)
+    before = len(times)
+    found, said = ask()
+    assert np.array_equal(found, images) and said == notes
+    assert len(times) == before + 1 or path == noted  # of JSON some bytes say nothing
 
 
 PICTURES = {

@@ -91,6 +91,9 @@ class TestVGG16:
         images = torch.rand(1, 3, 32, 32)
         normalised = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))(images)
         assert torch.allclose(model.extractor[0](images * 2 - 1), normalised, atol=1e-5)
+        theirs = Normalize([2 * m - 1 for m in (0.485, 0.456, 0.406)], [2 * s for s in (0.229, 0.224, 0.225)])
+        assert torch.equal(model.extractor[0](images * 2 - 1), theirs(images * 2 - 1))
+        assert "0.mean" not in model.extractor.state_dict()
 
     def test_weights_that_are_missing_or_others_are_a_sentence(self, tmp_path, monkeypatch, refused):
         monkeypatch.setattr(models, "DATA", tmp_path)

@@ -154,5 +154,6 @@ def fingerprint(*tensors: Tensor) -> str:
     digest = hashlib.sha256()
     for tensor in tensors:
         digest.update(repr((str(tensor.dtype), tuple(tensor.shape))).encode())
-        digest.update(tensor.contiguous().cpu().numpy().tobytes())
+        for rows in torch.atleast_1d(tensor).split(4096):  # a copy of some of them, not of all
+            digest.update(rows.contiguous().cpu().numpy().tobytes())
     return digest.hexdigest()

@@ -22,7 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from tqdm import tqdm
 
-from aeda_core.datasets import avatars
+from aeda_core.datasets import avatars, decoded
 from aeda_core.datasets.base import DATA, BiasedImages, DataError
 from aeda_core.datasets.dataset import DataSet
 from aeda_core.datasets.rates import NAMES
@@ -243,21 +243,14 @@ def _one_each(found: list[str], persons: pd.Series) -> list[str]:
 def _resized(files: list[bytes], names: list[str], size: int, fingerprint: str, folder: Path) -> np.ndarray:
     """The faces as uint8 (N, 3, size, size), memory-mapped; made once and kept by content."""
     recipe = hashlib.sha256(f"{fingerprint} {size} {CROP}".encode()).hexdigest()[:16]
-    path = CACHE / f"faces-{size}-{recipe}.npy"
-    if not path.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        faces = np.empty((len(files), 3, size, size), np.uint8)
+    path, shape = CACHE / f"faces-{size}-{recipe}.npy", (len(files), 3, size, size)
+
+    def decode(faces: np.ndarray) -> None:
         shown = tqdm(files, desc=f"faces of {size}×{size} pixels", unit="face", disable=not sys.stderr.isatty())
         for face, name, content in zip(faces, names, shown, strict=True):
             face[:] = _face(content, size, folder / name).transpose(2, 0, 1)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with partial.open("wb") as file:
-                np.save(file, faces)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-    return np.asanyarray(np.load(path, mmap_mode="r"))
+
+    return decoded.images(path, shape, decode)[0]
 
 
 def _face(content: bytes, size: int, path: Path) -> np.ndarray:

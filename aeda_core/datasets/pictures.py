@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import struct
-import uuid
 import warnings
 import zlib
 from collections.abc import Iterable, Sequence
@@ -20,7 +18,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from tqdm import tqdm
 
-from aeda_core.datasets.base import DATA, DataError
+from aeda_core.datasets import decoded
+from aeda_core.datasets.base import DATA
 
 T = TypeVar("T")
 
@@ -59,55 +58,22 @@ def read(files: Sequence[Path], size: int, cache: str | Path | None = None) -> P
     with ThreadPoolExecutor() as threads:
         digests = _watched(threads.map(_digest, files), len(files), "reading pictures")
         name = hashlib.sha256("\n".join([f"{RULE} {size}", *digests]).encode()).hexdigest()[:24]
-        pixels, reasons = folder / f"{name}.npy", folder / f"{name}.json"
-        if (kept := _kept(files, size, pixels, reasons)) is None:
-            try:
-                _decode(files, size, pixels, reasons, threads)
-            except OSError as reason:
-                raise DataError(
-                    f"what was decoded cannot be kept in '{folder}' ({reason.strerror}); make room, or name another "
-                    "folder for the cache."
-                ) from reason
-            kept = _kept(files, size, pixels, reasons)
-    if kept is None:
-        raise DataError(f"what was decoded and kept in '{folder}' cannot be read again; name another folder for it.")
-    return kept
-
-
-def _kept(files: Sequence[Path], size: int, pixels: Path, reasons: Path) -> Pictures | None:
-    """What a cache holds; None where there is none, or a damaged one."""
-    try:
-        said: dict[str, str] = json.loads(reasons.read_text(encoding="utf-8"))
-        unreadable = {int(place): (files[int(place)], said[place]) for place in said}
-        images = np.load(pixels, mmap_mode="c")  # copy on write: torch warns of memory that cannot be written
-    except (OSError, EOFError, ValueError, LookupError, TypeError):
-        return None
-    if images.dtype != np.uint8 or images.shape != (len(files), 3, size, size):
-        return None
+        path, shape = folder / f"{name}.npy", (len(files), 3, size, size)
+        images, reasons = decoded.images(path, shape, lambda into: _decode(files, size, into, threads))
+    unreadable = {int(place): (files[int(place)], why) for place, why in reasons.items()}
     return Pictures(torch.from_numpy(images)[: len(files) - len(unreadable)], unreadable)
 
 
-def _decode(files: Sequence[Path], size: int, pixels: Path, reasons: Path, threads: ThreadPoolExecutor) -> None:
-    """Write both files of a cache, `reasons` last, so that a cache that has it is whole."""
-    pixels.parent.mkdir(parents=True, exist_ok=True)
-    partial = pixels.with_name(f".{pixels.name}.{uuid.uuid4().hex}.partial")
-    unreadable: dict[int, str] = {}
-    try:
-        kept = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(len(files), 3, size, size))
-        decoded = threads.map(lambda file: _tried(file, size), files)
-        for place, found in enumerate(_watched(decoded, len(files), "decoding pictures")):
-            if isinstance(found, str):
-                unreadable[place] = found
-            else:
-                kept[place - len(unreadable)] = found.transpose(2, 0, 1)
-        kept.flush()
-        del kept
-        partial.replace(pixels)
-        noted = reasons.with_name(f".{reasons.name}.{uuid.uuid4().hex}.partial")
-        noted.write_text(json.dumps(unreadable), encoding="utf-8")
-        noted.replace(reasons)
-    finally:
-        partial.unlink(missing_ok=True)
+def _decode(files: Sequence[Path], size: int, images: np.ndarray, threads: ThreadPoolExecutor) -> dict[str, str]:
+    """Put what can be read of `files` into `images`, without gaps; returns why the others cannot, by their place."""
+    unreadable: dict[str, str] = {}
+    tried = threads.map(lambda file: _tried(file, size), files)
+    for place, found in enumerate(_watched(tried, len(files), "decoding pictures")):
+        if isinstance(found, str):
+            unreadable[str(place)] = found
+        else:
+            images[place - len(unreadable)] = found.transpose(2, 0, 1)
+    return unreadable
 
 
 def _watched(found: Iterable[T], total: int, doing: str) -> Iterable[T]:

@@ -64,7 +64,7 @@ def page(path: Path = BENCHMARKS) -> str:
 def _looked_up(name: str, table: Mapping[str, Any], rows: Rows, report: Mapping[str, Any]) -> list[Row]:
     """The rows of a table in its order, with what is told of other rows beside them."""
     if name == "rest":
-        told = ("attack.", "epoch.", "once.", "scale.", "memory.")
+        told = ("attack.", "epoch.", "once.", "scale.", "memory.", "folder.")
         return [row for id_, row in rows.items() if not id_.startswith(told)]
     if "rows" in table:
         promised = report.get("promised", {})

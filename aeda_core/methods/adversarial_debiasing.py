@@ -33,6 +33,7 @@ class AdversarialDebiasing(Method):
     """
 
     name, label, order = "adversarial_debiasing", "Adversarial debiasing", 40
+    divisible = True
 
     class Options(Method.Options):
         strength: float = Field(1.0, ge=0, description="of the reversed gradient of adversarial debiasing")

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from aeda_core import parallel
 from aeda_core.datasets.base import BiasedImages
 from aeda_core.errors import Problem, require_number
 from aeda_core.methods.learner import Learner, Plan
@@ -48,6 +49,8 @@ class Method:
     ours:  whether it is an addition of this project, which the paper does not have
     study: whether it is trained to find something else out (Sec. 2.2, App. B) and is no method against bias
     needs: facts about the training set that it relies on
+    divisible: whether the loss of a batch is the mean of what each of its images loses by itself, so that several
+           processes can share a batch (see `parallel`)
     """
 
     name: ClassVar[str]
@@ -56,6 +59,7 @@ class Method:
     ours: ClassVar[bool] = False
     study: ClassVar[bool] = False
     needs: ClassVar[tuple[Need, ...]] = ()
+    divisible: ClassVar[bool] = False
 
     class Options(Checked):
         """What the method can be told; a field is an option with its type, range, default and description."""
@@ -69,6 +73,11 @@ class Method:
 
     def __init__(self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, **options: object) -> None:
         self.options = self.Options.checked(**options)
+        if parallel.size() > 1 and not self.divisible:
+            raise Problem(
+                f"{getattr(self, 'name', type(self).__name__)} does more than minimise a mean over images, and several "
+                "processes would not come to the result of one; train it without torchrun."
+            )
         if not len(data):
             raise Problem("the training set has no image, and there is nothing to learn from; give at least one.")
         for need in self.needs:
@@ -156,8 +165,8 @@ class Method:
     def train_on(self, index: Tensor) -> Tensor:
         """One pass over the training images `index`; returns the mean loss."""
         self.model.train()
-        losses = [self.learner.step(self.loss(batch)) for batch in self.learner.batches(index)]
-        return torch.stack(losses).mean()
+        losses = [self.learner.step(parallel.summand(self.loss, batch)) for batch in self.learner.batches(index)]
+        return parallel.total(torch.stack(losses)).mean()
 
     def loss(self, batch: Tensor) -> Tensor:
         """The loss of the training images with these indices (n,)."""

@@ -22,6 +22,7 @@ class DomainIndependent(Method):
     """
 
     name, label, order, ours = "domain_independent", "Domain-independent", 180, True
+    divisible = True
 
     def __init__(self, model: Classifier, data: BiasedImages, plan: Plan, seed: int, **options: object) -> None:
         head, n_bias = cast(nn.Linear, model.target_head), len(data.bias_names)

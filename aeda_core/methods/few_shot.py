@@ -74,11 +74,23 @@ class FewShot(AEDARobust):
         repeated = shots.repeat(self.options.copies - 1)
         return data[torch.cat([torch.arange(len(data), device=shots.device), repeated])]
 
-    def loss(self, batch: Tensor) -> Tensor:
-        """Eq. (4) over {X_ori, X_adv, X_inter}."""
+    def train_on(self, index: Tensor) -> Tensor:
+        # found for all batches at once: a GPU that has to count in each of them stands still meanwhile
+        has_inter = self.has_inter[index]
+        counts = [part.sum() for part in self.learner.batches(has_inter)]
+        made = index[has_inter].split(torch.stack(counts).tolist())
+        self.model.train()
+        batches = zip(self.learner.batches(index), made, strict=True)
+        return torch.stack([self.learner.step(self.loss(*batch)) for batch in batches]).mean()
+
+    def loss(self, batch: Tensor, made: Tensor | None = None) -> Tensor:
+        """Eq. (4) over {X_ori, X_adv, X_inter}.
+
+        made: those of `batch` that have an X_inter; by default they are looked up
+        """
         if not (self.share and self.has_examples):
             return super().loss(batch)
-        made = batch[self.has_inter[batch]]
+        made = batch[self.has_inter[batch]] if made is None else made
         examples = self.mirror(self.examples[batch], batch), self.mirror(self.inter[made], made)
         labels = torch.cat([self.data.targets[batch].repeat(2), self.towards[made]])
         features = self.model.features(pixels(torch.cat([self.images(batch), *examples])))

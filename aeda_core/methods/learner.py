@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from aeda_core import parallel
 from aeda_core.errors import Problem, require_number
 
 
@@ -106,6 +107,7 @@ class Learner:
         """One step down `loss`; returns it, detached and still on the device."""
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        parallel.add_gradients(self.optimiser)
         self.optimiser.step()
         self.schedule.step()
         self.averaged.update_parameters(self.model)

@@ -8,3 +8,4 @@ class Oracle(Method):
     independent, which no method against bias is given."""
 
     name, label, order, ours = "oracle", "Oracle (random backgrounds)", 120, True
+    divisible = True

@@ -7,3 +7,4 @@ class Original(Method):
     """`original`: minimise L_target over the training set as it is (Sec. 4.1)."""
 
     name, label, order = "original", "Original", 10
+    divisible = True

@@ -13,6 +13,7 @@ class Reweighting(Method):
 
     name, label, order = "reweighting", "Reweighting", 30
     needs = (EveryGroup(),)
+    divisible = True
 
     def weigh(self) -> Tensor:
         sizes = self.data.group_sizes().double()

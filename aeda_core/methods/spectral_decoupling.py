@@ -18,6 +18,7 @@ class SpectralDecoupling(Method):
     """
 
     name, label, order, ours = "spectral_decoupling", "Spectral decoupling", 190, True
+    divisible = True
 
     class Options(Method.Options):
         penalty: float = Field(0.1, ge=0, description="λ: the loss grows by λ/2 times the squared logits")

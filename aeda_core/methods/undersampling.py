@@ -19,6 +19,7 @@ class Undersampling(Method):
 
     name, label, order = "undersampling", "Under-sampling", 20
     needs = (EveryGroup(),)
+    divisible = True
 
     def select(self, data: BiasedImages) -> BiasedImages:
         return data[self.balanced(data, data.targets, self.seed)] if data.targets.ndim == 1 else data
