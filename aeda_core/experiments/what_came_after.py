@@ -84,7 +84,7 @@ CHOSEN: dict[str, dict[str, Any]] = {
     "lisa": {"intra_label": 1.0, "rate": 3.0},
     "domain_independent": {"rate": 4.0},
     "spectral_decoupling": {"penalty": 0.01, "rate": 3.0},
-    "badd": {"capture_epochs": 4, "rate": 3.0},
+    "badd": {"capture_epochs": 1, "rate": 3.0},
     "flac": {"capture_epochs": 1, "alpha": 1000.0, "rate": 3.0},
     "biasadv": {"rate": 3.0},
 }
