@@ -259,8 +259,8 @@ def together(records: Sequence[RunRecord], method: str = "aeda_robust") -> Prose
         "the share of women is from one half) and bias go together with Spearman's "
         f"{_correlated(with_bias)}, bias and accuracy with {_correlated(with_bacc)}."
     )
-    return Prose(said.replace("-", "−"))
+    return Prose(said)
 
 
 def _correlated(correlation: float) -> str:
-    return "– (one of the two never varies)" if np.isnan(correlation) else f"{correlation:.2f}"
+    return "– (one of the two never varies)" if np.isnan(correlation) else f"{correlation:.2f}".replace("-", "−")

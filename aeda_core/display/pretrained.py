@@ -9,7 +9,7 @@ from aeda_core.display.plots import AXES
 from aeda_core.display.tables import TITLES, Table, rows
 from aeda_core.findings import statistics
 from aeda_core.findings.faces import share_of_bias
-from aeda_core.findings.measures import DECIMALS, RANGES, Estimate
+from aeda_core.findings.measures import DECIMALS, Estimate, estimates, frame
 from aeda_core.findings.paper import TABLE2, label
 from aeda_core.findings.statistics import POINTS, POSITIVE
 from aeda_core.runs import RunRecord
@@ -26,9 +26,7 @@ def networks(records: Mapping[str, Sequence[RunRecord]]) -> Table:
             own = [run for run in runs if run.spec.method == method and run.spec.seed in original]
             overlap = statistics.overlap(own)
             row = {
-                title: Estimate.of((getattr(run, measure) for run in own), RANGES.get(measure, POSITIVE), overlap).text(
-                    DECIMALS[measure]
-                )
+                title: estimates(frame(own), measure)[method].text(DECIMALS[measure])
                 for measure, title in TITLES.items()
             }
             if method != "original":
