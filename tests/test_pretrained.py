@@ -69,6 +69,6 @@ class TestShown:
 
     def test_the_introduction_says_what_is_left_of_the_effect(self, faces):
         said = scorecard.pretrained([*judged("pretrained", faces)])
-        assert "is higher: 2.00 [2.00, 2.00] points over Original's" in said
-        assert "Its bias is lower: 0.24 [0.24, 0.24] times Original's" in said
+        assert "is higher than Original's: 2.00 [2.00, 2.00] points more" in said
+        assert "Its bias is lower than Original's: 0.24 [0.24, 0.24] times as much" in said
         assert scorecard.pretrained(judged("pretrained", [])) == ""

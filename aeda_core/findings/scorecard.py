@@ -21,6 +21,7 @@ from aeda_core.findings import benchmarks, costs, forest, reliability, statistic
 from aeda_core.findings.claims import CLAIMS, HEADLINES, judged
 from aeda_core.findings.judge import CHANCE, JUDGED, REMARKS, RULE, About, Claim, told
 from aeda_core.findings.paper import TABLE1, TABLE2, Published, label
+from aeda_core.findings.statistics import REAL
 
 SCORECARD = DATA / "scorecard.json"
 PICTURE = PROJECT / "book" / "_static" / "claims.html"
@@ -131,13 +132,19 @@ def pretrained(claims: Sequence[Claim]) -> str:
     gain, share = (by_id[f"chapter13.aeda_robust_warm.{measure}"] for measure in ("gain", "bias_ratio"))
     if not (gain.ci95 and share.ci95):
         return ""
-    accuracy = "higher" if gain.ci95[0] > 0 else "lower" if gain.ci95[1] < 0 else "not told from Original's"
-    bias = "lower" if share.ci95[1] < 1 else "higher" if share.ci95[0] > 1 else "not told from Original's"
+    higher, lower = "is higher than Original's", "is lower than Original's"
+    accuracy = _told_from(gain, 0, lower, higher)
+    bias = _told_from(share, 1, lower, higher)
     return (
         "Does it hold with pretrained features? On faces, with the network of chapter 13, the bACC of "
-        f"{label('aeda_robust_warm')} is {accuracy}: {_with_interval(gain)} points over Original's. "
-        f"Its bias is {bias}: {_with_interval(share)} times Original's."
+        f"{label('aeda_robust_warm')} {accuracy}: {_with_interval(gain)} points more. "
+        f"Its bias {bias}: {_with_interval(share)} times as much."
     )
+
+
+def _told_from(claim: Claim, nothing: float, below: str, above: str) -> str:
+    low, high = claim.ci95 or REAL
+    return above if low > nothing else below if high < nothing else "cannot be told from Original's"
 
 
 def before() -> str:
