@@ -20,6 +20,8 @@ from aeda_core.experiments import CHAPTERS, Chapter
 from aeda_core.methods import METHODS
 from aeda_core.profiles import ParameterError, Parameters
 
+QUIET = ["--log-level=40"]
+"""For a kernel: its warnings about its own wires are no reader's business, its errors are."""
 ANYWHERE = ("audit", "data", "mitigate", "predict", "run", "sweep")
 """The commands that need no checkout, with its chapters and records."""
 
@@ -164,9 +166,8 @@ def _execute_all(given: dict[str, dict[str, str]], folder: Path) -> None:
 def _execute(notebook: str, folder: Path, given: dict[str, str]) -> None:
     import papermill
 
-    quiet = ["--log-level=40"]  # a kernel's warnings about its own wires are no reader's business; errors are
     source, target = PROJECT / "book" / notebook, folder / notebook
-    papermill.execute_notebook(source, target, given, progress_bar=False, extra_arguments=quiet)
+    papermill.execute_notebook(source, target, given, progress_bar=False, extra_arguments=QUIET)
 
 
 @app.command()
@@ -180,7 +181,7 @@ def chapters(chapters: Names = None) -> None:
         notebook = nbformat.read(path, as_version=4)
         parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
         parameters.source = chapter.parameters.cell()
-        nbclient.NotebookClient(notebook, record_timing=False).execute()
+        nbclient.NotebookClient(notebook, record_timing=False, extra_arguments=QUIET).execute()
         gate.stamp(notebook, chapter)
         storage.write(path, nbformat.writes(notebook) + "\n")
         out.print(f"{path.relative_to(PROJECT)} executed")
