@@ -17,6 +17,7 @@ import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made import with_damage
 
 from aeda_core import runs, storage
 from aeda_core.datasets.base import PROJECT
@@ -170,12 +171,7 @@ SEALED = RECORD.model_copy(update={"provenance": {"profile": "smoke", "results":
 @given(st.data())
 def test_a_record_damaged_at_any_byte(data):
     """A bit of a record flips, or its end is lost, at any byte."""
-    content = bytearray(SEALED.model_dump_json(exclude_none=True).encode())
-    place = data.draw(st.integers(0, len(content) - 1))
-    if data.draw(st.booleans()):
-        content[place] ^= 1 << data.draw(st.integers(0, 7))
-    else:
-        del content[place:]
+    content = with_damage(data, SEALED.model_dump_json(exclude_none=True).encode())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "record.json")
         path.write_bytes(content)

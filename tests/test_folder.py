@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from made import with_damage
 from PIL import Image
 
 from aeda_core.datasets import decoded, pictures
@@ -137,13 +138,7 @@ def test_a_cache_damaged_at_any_byte_is_made_anew(decoded_once, data):
     """A bit flips, or the end is lost, in the pixels or in what is noted of them."""
     pixels, noted, ask, times, images, notes = decoded_once
     path = data.draw(st.sampled_from([pixels, noted]))
-    content = bytearray(path.read_bytes())
-    place = data.draw(st.integers(0, len(content) - 1))
-    if data.draw(st.booleans()):
-        content[place] ^= 1 << data.draw(st.integers(0, 7))
-    else:
-        del content[place:]
-    path.write_bytes(content)
+    path.write_bytes(with_damage(data, path.read_bytes()))
     before = len(times)
     found, said = ask()
     assert np.array_equal(found, images) and said == notes

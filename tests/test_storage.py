@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from made import with_damage
 
 from aeda_core import checkpoints, storage
 
@@ -73,13 +74,7 @@ def test_damage_at_any_byte_is_found(optimiser_state, data):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "state")
         checkpoints.save(path, optimiser_state)
-        content = bytearray(path.read_bytes())
-        place = data.draw(st.integers(0, len(content) - 1))
-        if data.draw(st.booleans()):
-            content[place] ^= 1 << data.draw(st.integers(0, 7))
-        else:
-            del content[place:]
-        path.write_bytes(content)
+        path.write_bytes(with_damage(data, path.read_bytes()))
         try:
             found = checkpoints.load(path)
         except checkpoints.Damaged:

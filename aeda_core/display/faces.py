@@ -15,10 +15,20 @@ from aeda_core.display.look import BLUE, GREY, INK, VERMILLION, Figure, canvas, 
 from aeda_core.display.plots import BESIDE, key, picture
 from aeda_core.display.tables import Prose, Table, rows
 from aeda_core.findings import statistics
-from aeda_core.findings.faces import attributes, before_and_after, correlation, of_method, share_of_bias, spoken, tasks
+from aeda_core.findings.faces import (
+    attributes,
+    before_and_after,
+    beside_original,
+    correlation,
+    of_method,
+    over_original,
+    share_of_bias,
+    spoken,
+    tasks,
+)
 from aeda_core.findings.measures import Estimate
 from aeda_core.findings.paper import label
-from aeda_core.findings.statistics import PERCENT, POINTS, POSITIVE, SIGNED
+from aeda_core.findings.statistics import PERCENT, SIGNED
 from aeda_core.metrics import spearman
 from aeda_core.runs import RunRecord
 
@@ -170,19 +180,17 @@ def floors(records: Sequence[RunRecord]) -> Table:
 
 def margins(records: Sequence[RunRecord]) -> Prose:
     """What every method gains on Original, fold by fold: points of bACC, and its bias as a share of Original's."""
-    original = {record.spec.seed: record for record in of_method(records, "original")}
     lines = []
     trained = [record.spec.method for record in records if record.spec.method != "original" and not record.refused]
     for method in dict.fromkeys(trained):
-        own = [record for record in of_method(records, method) if record.spec.seed in original]
-        beside, overlap = [original[record.spec.seed] for record in own], statistics.overlap(own)
-        gain = Estimate.of([a.bacc - b.bacc for a, b in zip(own, beside, strict=True)], POINTS, overlap)
+        gain, share = over_original(records, method)
         name, sign = captions.for_markdown(label(method)), "+" if gain.mean > 0 else ""
-        lines.append(f"* **{name}**: bACC {sign}{gain.text(2)} points, {_shares_in_words(own, beside)}")
+        said = _share_in_words(share, *beside_original(records, method))
+        lines.append(f"* **{name}**: bACC {sign}{gain.text(2)} points, {said}")
     return Prose("\n".join(lines))
 
 
-def _shares_in_words(own: Sequence[RunRecord], beside: Sequence[RunRecord]) -> str:
+def _share_in_words(share: Estimate, own: Sequence[RunRecord], beside: Sequence[RunRecord]) -> str:
     """The bias as a share of Original's on the same folds, over folds and over who is tested."""
     shares = [share_of_bias(a, b) for a, b in zip(own, beside, strict=True)]
     without = int(np.isnan(shares).sum())
@@ -192,7 +200,7 @@ def _shares_in_words(own: Sequence[RunRecord], beside: Sequence[RunRecord]) -> s
         more = f"without {without} of {len(shares)} folds, in which Original has none"
     else:
         more = "{:.2f} to {:.2f} for other people on the same folds".format(*statistics.over_people(own, beside))
-    return f"bias {Estimate.of(shares, POSITIVE, statistics.overlap(own)).text(2)} times Original's ({more})"
+    return f"bias {share.text(2)} times Original's ({more})"
 
 
 # --- chapter 08 -------------------------------------------------------------------------------------------------------

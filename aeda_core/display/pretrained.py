@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from aeda_core.display.look import PALETTE, Figure, canvas, finished, look, styled
 from aeda_core.display.plots import AXES
 from aeda_core.display.tables import TITLES, Table, rows
-from aeda_core.findings import statistics
-from aeda_core.findings.faces import share_of_bias
-from aeda_core.findings.measures import DECIMALS, Estimate, estimates, frame
+from aeda_core.findings.faces import of_method, over_original
+from aeda_core.findings.measures import DECIMALS, estimates, frame
 from aeda_core.findings.paper import TABLE2, label
-from aeda_core.findings.statistics import POINTS, POSITIVE
 from aeda_core.runs import RunRecord
 
 
@@ -19,20 +17,15 @@ def networks(records: Mapping[str, Sequence[RunRecord]]) -> Table:
     """Original and the variants of AEDA on each network; `records` by what the network is called."""
     cells = {}
     for network, runs in records.items():
-        original = {run.spec.seed: run for run in runs if run.spec.method == "original"}
         for method in dict.fromkeys(run.spec.method for run in runs):
             if method != "original" and not method.startswith("aeda_robust"):
                 continue
-            own = [run for run in runs if run.spec.method == method and run.spec.seed in original]
-            overlap = statistics.overlap(own)
             row = {
-                title: estimates(frame(own), measure)[method].text(DECIMALS[measure])
+                title: estimates(frame(of_method(runs, method)), measure)[method].text(DECIMALS[measure])
                 for measure, title in TITLES.items()
             }
             if method != "original":
-                pairs = [(run, original[run.spec.seed]) for run in own]
-                gain = Estimate.of((a.bacc - b.bacc for a, b in pairs), POINTS, overlap)
-                share = Estimate.of((share_of_bias(a, b) for a, b in pairs), POSITIVE, overlap)
+                gain, share = over_original(runs, method)
                 row |= {"bACC over Original's": gain.text(2), "bias, share of Original's": share.text(2)}
             cells[f"{network}: {label(method)}"] = row
     data = rows(cells, "network and method").fillna("")

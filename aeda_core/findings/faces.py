@@ -12,6 +12,9 @@ import pandas as pd
 
 from aeda_core import metrics
 from aeda_core.datasets.celeba import ATTRIBUTES
+from aeda_core.findings import statistics
+from aeda_core.findings.measures import Estimate
+from aeda_core.findings.statistics import POINTS, POSITIVE
 from aeda_core.metrics import spearman
 from aeda_core.runs import RunRecord
 
@@ -86,3 +89,18 @@ def before_and_after(before: Sequence[RunRecord], after: Sequence[RunRecord]) ->
 def share_of_bias(one: RunRecord, original: RunRecord) -> float:
     """The bias of `one` as a share of that of `original`; NaN where that is 0: there is no bias to compare with."""
     return one.bias / original.bias if original.bias else float("nan")
+
+
+def over_original(records: Sequence[RunRecord], method: str) -> tuple[Estimate, Estimate]:
+    """What `method` gains on Original on the same folds: points of bACC, and its bias as a share of Original's."""
+    own, original = beside_original(records, method)
+    pairs, overlap = list(zip(own, original, strict=True)), statistics.overlap(own)
+    gain = Estimate.of((a.bacc - b.bacc for a, b in pairs), POINTS, overlap)
+    return gain, Estimate.of((share_of_bias(a, b) for a, b in pairs), POSITIVE, overlap)
+
+
+def beside_original(records: Sequence[RunRecord], method: str) -> tuple[list[RunRecord], list[RunRecord]]:
+    """The runs of `method` on folds that Original has a run of, and these."""
+    original = {run.spec.seed: run for run in of_method(records, "original")}
+    own = [run for run in of_method(records, method) if run.spec.seed in original]
+    return own, [original[run.spec.seed] for run in own]
