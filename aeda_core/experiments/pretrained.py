@@ -15,7 +15,20 @@ from aeda_core.experiments.chapter import Chapter
 from aeda_core.profiles import ParameterError, Parameters
 from aeda_core.runs import RunSpec
 
-METHODS = ("original", "aeda_robust_warm")
+METHODS = ("original", "adversarial_debiasing", "aeda_robust", "aeda_robust_warm")
+
+PLAN: dict[str, Any] = {"learning_rate": 3e-4, "batch_size": 64, "task_balance": 1.0}
+"""How every method is trained, where its setting says nothing else."""
+
+_ATTACK = {"epsilon": 0.08, "lambda_": 0.9, "start": 2, "bias_learning_rate": 1e-4}
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "original": {},
+    "adversarial_debiasing": {"strength": 0.1, "bias_hidden": 256},
+    "aeda_robust": {**_ATTACK, "step_size": 0.053, "steps": 3},
+    "aeda_robust_warm": {**_ATTACK, "step_size": 0.08, "steps": 1},
+}
+"""The options of a method, where its setting says nothing else, and its own defaults where these say nothing."""
 
 TUNING: dict[str, tuple[dict[str, Any], ...]] = {
     "original": (
@@ -26,6 +39,22 @@ TUNING: dict[str, tuple[dict[str, Any], ...]] = {
         {"task_balance": 0.5},
         {"task_balance": 0.0},
     ),
+    "adversarial_debiasing": (
+        {},
+        {"strength": 0.03},
+        {"strength": 0.3},
+        {"strength": 1.0},
+        {"bias_hidden": 0},
+        {"strength": 1.0, "bias_hidden": 0},
+    ),
+    "aeda_robust": (
+        {},
+        {"epsilon": 0.03, "step_size": 0.02},
+        {"epsilon": 0.2, "step_size": 0.133},
+        {"bias_learning_rate": 1e-3},
+        {"epsilon": 0.2, "step_size": 0.133, "lambda_": 0.8, "bias_learning_rate": 1e-3},
+        {"start": 4},
+    ),
     "aeda_robust_warm": (
         {},
         {"epsilon": 0.03, "step_size": 0.03},
@@ -35,10 +64,12 @@ TUNING: dict[str, tuple[dict[str, Any], ...]] = {
         {"epsilon": 0.2, "step_size": 0.1, "lambda_": 0.8, "bias_learning_rate": 1e-3, "start": 0},
     ),
 }
-"""What is tried: six settings of either method, equally long, on people who do nothing but choose."""
+"""What is tried: six settings of each method, equally long, on people who do nothing but choose."""
 
 CHOSEN: dict[str, dict[str, Any]] = {
     "original": {},
+    "adversarial_debiasing": {},
+    "aeda_robust": {},
     "aeda_robust_warm": {"epsilon": 0.03, "step_size": 0.03},
 }
 """Of TUNING the setting that the runs of a method have, by `findings.selection.choose`."""
@@ -58,27 +89,24 @@ class PretrainedParameters(Parameters):
     n_choosing: int = Field(1000, ge=1, description="persons who choose settings and do nothing else")
     size: int = Field(64, ge=32, description="height and width of the faces, in pixels")
     epochs: int = Field(6, ge=1, description="passes over the training images")
-    batch_size: int = Field(64, ge=1, description="originals in a batch")
-    learning_rate: float = Field(3e-4, gt=0, description="of f and h_t")
-    task_balance: float = Field(1.0, ge=0, le=1, description="0: labels count the same; 1: target tasks do")
     precision: Literal["auto", "bf16", "fp32"] = Field("fp32", description="auto: bf16 where it is faster here")
-    epsilon: float = common.option("aeda_robust_warm", "epsilon", default=0.08)
-    step_size: float = common.option("aeda_robust_warm", "step_size", default=0.08)
-    steps: int = common.option("aeda_robust_warm", "steps")
-    lambda_: float = common.option("aeda_robust_warm", "lambda_", default=0.9)
-    start: int = common.option("aeda_robust_warm", "start", default=2)
-    bias_learning_rate: float = common.option("aeda_robust_warm", "bias_learning_rate", default=1e-4)
+    batch_size: int | None = Field(None, ge=1, description="originals in a batch")
+    learning_rate: float | None = Field(None, gt=0, description="of f and h_t")
+    task_balance: float | None = Field(None, ge=0, le=1, description="0: labels count the same; 1: target tasks do")
+    epsilon: float | None = Field(None, ge=0, description="ε, the radius of the attack, in [0, 1] pixel units")
+    step_size: float | None = Field(None, gt=0, description="length of a step of the attack, in the same units")
+    steps: int | None = Field(None, ge=1, description="steps of the attack")
+    lambda_: float | None = Field(None, ge=0, le=1, description="λ of Eq. (3); 1 attacks the bias task alone, Eq. (2)")
+    start: int | None = Field(None, ge=0, description="epochs on the originals alone before the first attack")
+    bias_learning_rate: float | None = Field(None, gt=0, description="of h_b where it is attacked")
+    strength: float | None = Field(None, ge=0, description="of the reversed gradient of adversarial debiasing")
 
 
 def specs(p: PretrainedParameters) -> list[RunSpec]:
-    """A run for each fold and method, with the settings of CHOSEN."""
+    """A run for each fold and method, with the setting of CHOSEN but for what `p` says."""
     if p.seeds > p.folds:
         raise ParameterError(f"parameter seeds is {p.seeds}: it is at most folds, {p.folds}; a fold is tested on once.")
-    return [
-        spec
-        for method in METHODS
-        for spec in _runs(p.model_copy(update=CHOSEN.get(method, {})), method, range(p.seeds))
-    ]
+    return [spec for method in METHODS for spec in _runs(p, method, CHOSEN[method] | _given(p), range(p.seeds))]
 
 
 def tuning(p: PretrainedParameters) -> list[RunSpec]:
@@ -87,12 +115,21 @@ def tuning(p: PretrainedParameters) -> list[RunSpec]:
         spec.model_copy(update={"tested_on": "validation"})
         for method, settings in TUNING.items()
         for setting in settings
-        for spec in _runs(p.model_copy(update=setting), method, [TUNING_FOLD])
+        for spec in _runs(p, method, _given(p) | setting, [TUNING_FOLD])
     ]
 
 
-def _runs(p: PretrainedParameters, method: str, folds: Iterable[int]) -> list[RunSpec]:
-    network = {"name": "efficientnet_lite0"}
+def _given(p: PretrainedParameters) -> dict[str, Any]:
+    """What `p` says for all methods, where each would have a setting of its own."""
+    return {name: value for name, value in p if type(p).model_fields[name].default is None and value is not None}
+
+
+def _runs(p: PretrainedParameters, method: str, setting: dict[str, Any], folds: Iterable[int]) -> list[RunSpec]:
+    """The runs of `method` on `folds`: by PLAN and OPTIONS, but for what `setting` says of these."""
+    settled = PLAN | OPTIONS[method]
+    settled |= {name: value for name, value in setting.items() if name in settled}
+    hidden = settled.pop("bias_hidden", 0)
+    network = {"name": "efficientnet_lite0"} | ({"bias_hidden": hidden} if hidden else {})
     shared: common.Parts = {
         "data": {
             "name": "celeba",
@@ -103,14 +140,8 @@ def _runs(p: PretrainedParameters, method: str, folds: Iterable[int]) -> list[Ru
             "folds": p.folds,
         },
         "model": {**network, "precision": common.precision(p.precision, network)},
-        "plan": {
-            "epochs": p.epochs,
-            "batch_size": p.batch_size,
-            "learning_rate": p.learning_rate,
-            "task_balance": p.task_balance,
-            "mirror": True,
-        },
-        "options": common.options(method, p, PretrainedParameters),
+        "plan": {"epochs": p.epochs, "mirror": True} | {name: settled.pop(name) for name in PLAN},
+        "options": settled,
     }
     return [common.spec(method, fold, shared, {"data": {"fold": fold}}) for fold in folds]
 
