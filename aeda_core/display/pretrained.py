@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from aeda_core.display.look import PALETTE, Figure, canvas, finished, look, styled
+from aeda_core.display.look import Figure, canvas, finished, look, point, styled
 from aeda_core.display.plots import AXES
 from aeda_core.display.tables import TITLES, Table, rows
 from aeda_core.findings.faces import of_method, over_original
@@ -14,11 +14,14 @@ from aeda_core.runs import RunRecord
 
 
 def networks(records: Mapping[str, Sequence[RunRecord]]) -> Table:
-    """Original and the variants of AEDA on each network; `records` by what the network is called."""
+    """What was trained on every network, and all that attacks a robust bias head; `records` by what a network is
+    called."""
+    by_network = {network: dict.fromkeys(run.spec.method for run in runs) for network, runs in records.items()}
+    on_all = set.intersection(*map(set, by_network.values()))
     cells = {}
     for network, runs in records.items():
-        for method in dict.fromkeys(run.spec.method for run in runs):
-            if method != "original" and not method.startswith("aeda_robust"):
+        for method in by_network[network]:
+            if method not in on_all and not method.startswith("aeda_robust"):
                 continue
             row = {
                 title: estimates(frame(of_method(runs, method)), measure)[method].text(DECIMALS[measure])
@@ -44,28 +47,29 @@ def _papers() -> dict[str, str]:
 @styled
 def fig_radius(tried: Sequence[RunRecord]) -> Figure:
     """What was tried for AEDA over the radius ε, beside Original with the same plan, on people who choose."""
-    by = {(run.spec.method, run.spec.id): run for run in tried}
-    attacked = [run for (method, _), run in by.items() if method != "original"]
+    attacked = [run for run in tried if "epsilon" in run.spec.options]
     plan = attacked[0].spec.plan
     (original,) = (run for run in tried if run.spec.method == "original" and run.spec.plan == plan)
-    groups: dict[str, list[RunRecord]] = {}
+    groups: dict[tuple[str, str], list[RunRecord]] = {}
     for run in attacked:
-        groups.setdefault(_but_radius(run), []).append(run)
+        groups.setdefault((run.spec.method, _but_radius(run)), []).append(run)
     drawn, axes = canvas(2.6, 1, 2)
     words = []
     for ax, measure in zip(axes, TITLES, strict=True):
-        ax.axhline(getattr(original, measure), label=label("original"), **look("original"))
-        for (name, own), marker, colour in zip(groups.items(), "os^D", PALETTE[1:], strict=False):
+        labels = {name: label(name) for name in ("original", *(method for method, _ in groups))}
+        ax.axhline(getattr(original, measure), label=labels.pop("original"), **look("original"))
+        for (method, setting), own in groups.items():
             own = sorted(own, key=lambda run: run.spec.options["epsilon"])
             at, values = [run.spec.options["epsilon"] for run in own], [getattr(run, measure) for run in own]
-            ax.plot(at, values, marker=marker, color=colour, markersize=5, label=name)
+            ax.plot(at, values, **(look(method) | point(method)), markersize=5, label=labels.pop(method, None))
             told = (f"{v:.{DECIMALS[measure]}f} at {e:g}" for e, v in zip(at, values, strict=True))
-            words.append(f"{TITLES[measure]}, {name}: {', '.join(told)}")
+            words.append(f"{TITLES[measure]}, {label(method)}, {setting}: {', '.join(told)}")
         words.append(f"{TITLES[measure]}, Original: {getattr(original, measure):.{DECIMALS[measure]}f}")
         ax.set(xlabel="radius ε of the attack", ylabel=AXES[measure])
         ax.grid(axis="y")
-    drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
-    return finished(drawn, "pretrained-radius", [original, *attacked], words="; ".join(words))
+    drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    methods = " and ".join(dict.fromkeys(run.spec.method for run in attacked))
+    return finished(drawn, "pretrained-radius", [original, *attacked], words="; ".join(words), methods=methods)
 
 
 def _but_radius(run: RunRecord) -> str:
