@@ -34,6 +34,20 @@ def test_settings_are_chosen_by_people_who_are_never_tested_on():
     assert len({s.id for s in tried}) == sum(map(len, TUNING.values()))
 
 
+def test_what_a_reader_says_goes_for_every_method_that_has_it():
+    wide = {s.method: s for s in pretrained.specs(PretrainedParameters.load("recorded", seeds=1, epsilon=0.2))}
+    plain = {s.method: s for s in pretrained.specs(PretrainedParameters.load("recorded", seeds=1))}
+    attacked = {method for method, spec in wide.items() if spec != plain[method]}
+    assert attacked == {"aeda_robust", "aeda_robust_warm"}
+    assert {wide[method].options["epsilon"] for method in attacked} == {0.2}
+
+
+def test_a_setting_that_is_tried_is_tried_whatever_the_profile():
+    laptop = PretrainedParameters.load("recorded", **PretrainedParameters.changes["laptop"])
+    assert {s.plan["batch_size"] for s in pretrained.specs(laptop)} == {16}
+    assert {s.plan["batch_size"] for s in pretrained.tuning(laptop) if s.method == "original"} == {16, 32}
+
+
 def test_more_folds_than_there_are_is_refused(refused):
     with refused(ParameterError, "parameter seeds is 6: it is at most folds, 5"):
         pretrained.specs(PretrainedParameters.load("recorded", seeds=6))
@@ -47,12 +61,18 @@ class TestShown:
         return [
             *(record("original", fold) for fold in range(3)),
             *(record("cyclegan", fold) for fold in range(3)),
+            *(record("aeda_robust", fold, lean=0.1, right=0.72) for fold in range(3)),
             *(record("aeda_robust_warm", fold, lean=0.1, right=0.72) for fold in range(3)),
         ]
 
     def test_networks_side_by_side(self, faces):
         data = display.networks({"one": faces, "other": faces[:3]}).data
-        assert list(data.index) == ["one: Original", "one: AEDA_robust, warm-started (ours)", "other: Original"]
+        assert list(data.index) == [
+            "one: Original",
+            "one: AEDA_robust",
+            "one: AEDA_robust, warm-started (ours)",
+            "other: Original",
+        ]
         assert data.loc["one: AEDA_robust, warm-started (ours)", "bias, share of Original's"].startswith("0.24 ")
         assert data.loc["one: AEDA_robust, warm-started (ours)", "bACC over Original's"].startswith("2.00 ")
         assert data.loc["one: Original", "bias, share of Original's"] == ""
@@ -66,9 +86,13 @@ class TestShown:
         figure = display.fig_radius(tried)
         assert "bias head 0.0001, from epoch 3: 72.0 at 0.03, 72.0 at 0.08, 72.0 at 0.2" in figure.alt
         assert figure.alt.count("Original: 70.0") == 1 and figure.alt.count("from epoch 1: ") == 2
+        assert "AEDA_robust, λ 0.9, rate of the bias head 0.0001, from epoch 3: 72.0 at 0.03" in figure.alt
 
     def test_the_introduction_says_what_is_left_of_the_effect(self, faces):
-        said = scorecard.pretrained([*judged("pretrained", faces)])
-        assert "is higher than Original's: 2.00 [2.00, 2.00] points more" in said
-        assert "Its bias is lower than Original's: 0.24 [0.24, 0.24] times as much" in said
+        weighed = (record("reweighting", fold, lean=0.1, right=0.72) for fold in range(3))
+        alike = (record("adversarial_debiasing", fold) for fold in range(3))
+        said = scorecard.pretrained([*judged("pretrained", [*faces, *weighed, *alike])])
+        assert said.index("AEDA_robust ") < said.index("Reweighting ") and "Adversarial" not in said
+        assert said.count("is higher than Original's: 2.00 [2.00, 2.00] points more") == 3
+        assert said.count("Its bias is lower than Original's: 0.24 [0.24, 0.24] times as much") == 3
         assert scorecard.pretrained(judged("pretrained", [])) == ""
