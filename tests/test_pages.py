@@ -68,7 +68,7 @@ class TestNumbers:
     )
 
     def test_figures_and_tables_are_counted_apart_and_no_two_share_an_id(self):
-        body = extension("exhibits").numbered(self.BODY, 5)
+        body = extension("exhibits").numbered(self.BODY, "book/05_cmnist", Counter())
         assert re.findall(r'id="([^"]*)"', body) == ["fig-curves", "table-1", "fig-curves-2"]
         links = re.findall(r'caption><a class="aeda-number" href="#([^"]*)">(.*?)\.</a> (\w+)', body)
         assert links == [
@@ -76,6 +76,16 @@ class TestNumbers:
             ("table-1", "Table 5.1", "Two"),
             ("fig-curves-2", "Figure 5.2", "Three"),
         ]
+
+    def test_a_book_on_one_page_has_the_numbers_of_its_chapters(self):
+        pages = ("book/intro", "book/03_transferability", "book/05_cmnist")
+        body = "".join(f'<span id="document-{page}"></span>{self.BODY}' for page in pages)
+        extension("exhibits").number_page(None, "book/intro", "", context := {"body": body}, None)
+        numbers = re.findall(r'<a class="aeda-number" href="#([^"]*)">(.*?)\.</a>', context["body"])
+        assert [name for _, name in numbers] == [
+            f"{kind} {chapter}.{n}" for chapter in (3, 5) for kind, n in (("Figure", 1), ("Table", 1), ("Figure", 2))
+        ]
+        assert len({anchor for anchor, _ in numbers}) == 6
 
 
 class TestTerms:
@@ -116,7 +126,7 @@ class TestTerms:
         return pattern if name else f"[{term[0]}{term[0].upper()}]{pattern.removeprefix(term[0])}s?"
 
     def test_prose_is_told_from_the_rest(self):
-        text = "# Fold\n\nNo `fold`, $fold$, [fold](#fold) or {doc}`fold <x>`.\n\n```\nfold\n```\n\nTwo *folds*, twofold."
+        text = "# Fold\n\nNo `fold`, $fold$, [fold](#fold) {doc}`fold <x>`.\n\n```\nfold\n```\n\nTwo *folds*, twofold."
         assert self.said(text) == [("fold", False)]
         linked = "{term}`Model bias <model\nbias>`, the original target task of Original"
         assert self.said(linked) == [("model bias", True), ("target task", False), ("Original", False)]

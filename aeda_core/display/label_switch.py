@@ -94,7 +94,7 @@ def fig_perturbations(shown: BiasedImages, examples: Sequence[Tensor], source: s
     for name, images in zip(("normal source", "robust source"), examples, strict=True):
         change = images.float() - originals
         strips += [(f"{name}:\nadded", 127.5 + change), (f"{name}:\nexample", images.float())]
-    drawn, panels = canvas(4.6, 5, len(shown), squeeze=False)
+    drawn, panels = canvas(4.6, 5, len(shown), phone=(5, len(shown), 2.6), squeeze=False)
     for row, (name, images) in zip(panels, strips, strict=True):
         for ax, image in zip(row, images, strict=True):
             picture(ax, image.clamp(0, 255).byte().permute(1, 2, 0).numpy())
