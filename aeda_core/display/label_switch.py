@@ -71,7 +71,7 @@ def by_source(faces: Records, digits: Records) -> Table:
             task = TASKS[records[0].spec.data["name"]]
             found = Estimate.of(own["accuracy"], PERCENT, own["overlap"].mean())
             cells.append({"task": task, "source": source, "accuracy (%)": found.text(1)})
-    origin = _origin(faces, digits, ("Faces", "Digits"))
+    origin = _origin(faces, digits)
     data = pd.DataFrame(cells).set_index("task")
     return Table.of("sources", data, [*faces, *digits], origin, words=("source",))
 
@@ -104,8 +104,8 @@ def fig_perturbations(shown: BiasedImages, examples: Sequence[Tensor], source: s
     return finished(drawn, "perturbations", **told)
 
 
-def _origin(faces: Records, digits: Records, names: tuple[str, str] = ("Left", "Right")) -> str:
-    return f"{names[0]}: {captions.origin(faces)} {names[1]}: {captions.origin(digits)}"
+def _origin(faces: Records, digits: Records) -> str:
+    return f"Faces: {captions.origin(faces)} Digits: {captions.origin(digits)}"
 
 
 def _spread(records: Records, mark: str) -> str:
