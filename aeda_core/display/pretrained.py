@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from aeda_core.display.look import PALETTE, Figure, canvas, finished, look, styled
+from aeda_core.display.look import PALETTE, Figure, canvas, finished, legend, look, styled
 from aeda_core.display.plots import AXES
 from aeda_core.display.tables import TITLES, Table, rows
 from aeda_core.findings.faces import of_method, over_original
@@ -64,7 +64,7 @@ def fig_radius(tried: Sequence[RunRecord]) -> Figure:
         words.append(f"{TITLES[measure]}, Original: {getattr(original, measure):.{DECIMALS[measure]}f}")
         ax.set(xlabel="radius ε of the attack", ylabel=AXES[measure])
         ax.grid(axis="y")
-    drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    legend(drawn, "upper left", 2, *axes[0].get_legend_handles_labels())
     return finished(drawn, "pretrained-radius", [original, *attacked], words="; ".join(words))
 
 
