@@ -24,15 +24,16 @@ CHUNK_ON_GPU = 1024
 
 
 class LInf:
-    """Every pixel within ε of the original; steps along the sign of the gradient."""
+    """Every pixel within ε of the original; steps along the sign of the gradient. Both in place, so that
+    a step needs little memory of its own."""
 
     @staticmethod
     def direction(gradient: Tensor) -> Tensor:
-        return gradient.sign()
+        return gradient.sign_()
 
     @staticmethod
     def project(images: Tensor, centre: Tensor, epsilon: float) -> Tensor:
-        return torch.minimum(torch.maximum(images, centre - epsilon), centre + epsilon)
+        return images.clamp_(centre - epsilon, centre + epsilon)
 
 
 class L2:
@@ -125,7 +126,7 @@ class Attack:
             x_adv = x_adv.detach().requires_grad_()
             (gradient,) = torch.autograd.grad(loss(x_adv), x_adv)
             with torch.no_grad():
-                x_adv = x_adv - self.step_size * norm.direction(gradient)
+                x_adv = x_adv - norm.direction(gradient).mul_(self.step_size)
                 x_adv = norm.project(x_adv, images, self.epsilon).clamp_(0, 1)
         return x_adv.detach()
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks.epochs
 
-Chapter 05's settings at profile `paper`, in fp32, with 1,000 training digits. Writes the rows `epoch.*`, `once.*`,
-`scale.*` and `memory.*` of data/benchmarks.json; nothing is promised of them. What one N costs is measured in a
-process of its own, as `python -m benchmarks.epochs N` prints it.
+Chapter 05's settings at profile `paper`, in fp32, with 1,000 of the original MNIST's training digits. Writes the rows
+`epoch.*`, `once.*`, `scale.*` and `memory.*` of data/benchmarks.json; nothing is promised of them. What one N costs is
+measured in a process of its own, as `python -m benchmarks.epochs N` prints it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import torch
 from aeda_core import models
 from aeda_core.datasets import cmnist, mnist
 from aeda_core.datasets.base import PROJECT
+from aeda_core.errors import Problem
 from aeda_core.experiments import cmnist as chapter
 from aeda_core.methods import METHODS, EmptyGroup, Method, Plan
 from aeda_core.runs import RunSpec
@@ -159,4 +160,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Problem as problem:
+        sys.exit(str(problem))

@@ -185,13 +185,14 @@ def test_slider_shows_another_frame(visit, name, width):
 MARKED = {"book/01_bias_attribution": ("fig-fig2", "chubby"), "book/08_accuracy_and_fairness": ("fig-fig10c", "young")}
 
 
+@pytest.mark.parametrize(("kind", "width"), [("column", 1440), ("phone", 390)])
 @pytest.mark.parametrize("name", MARKED)
-def test_a_mark_tells_its_values_when_chosen_pointed_at_or_tapped(visit, name):
+def test_a_mark_tells_its_values_when_chosen_pointed_at_or_tapped(visit, name, kind, width):
     anchor, task = MARKED[name]
-    page = visit(name)
+    page = visit(name, width=width)
     figure = page.locator(f"#{anchor}")
     marks, said = figure.locator("[data-of]"), figure.locator(".aeda-marks output")
-    mark, faded = figure.locator(f"[data-of='{task}'] use").first, figure.locator(".aeda-other")
+    mark, faded = figure.locator(f".aeda-{kind} [data-of='{task}'] use").first, figure.locator(".aeda-other")
     figure.scroll_into_view_if_needed()
     assert faded.count() == 0
     chosen = figure.locator(".aeda-marks select")
@@ -214,14 +215,36 @@ def test_a_mark_tells_its_values_when_chosen_pointed_at_or_tapped(visit, name):
 
 
 LETTERS = """() => [...document.querySelectorAll('.aeda-picture svg text')]
-    .map((t) => [t, t.getScreenCTM()]).filter(([t, at]) => at && t.textContent)
+    .map((t) => [t, t.getScreenCTM()]).filter(([t, at]) => at && t.textContent && t.checkVisibility())
     .map(([t, at]) => [parseFloat(getComputedStyle(t).fontSize) * Math.hypot(at.a, at.b), t.textContent])
     .filter(([size]) => size < 9)"""
 
 
+CUT = """() => [...document.querySelectorAll('.aeda-picture svg text')]
+    .map((t) => [t.getBoundingClientRect(), t.closest('svg').getBoundingClientRect(), t.textContent])
+    .filter(([t, svg]) => t.width && (t.left < svg.left - 1 || t.right > svg.right + 1))
+    .map(([t, svg, words]) => words)"""
+
+SCROLLS = """() => [...document.querySelectorAll('.aeda-picture')]
+    .filter((p) => p.scrollWidth > p.clientWidth).map((p) => p.closest('figure').id)"""
+
+
 @pytest.mark.parametrize("name", PAGES)
-def test_letters_of_figures_are_large_enough_on_a_phone(visit, name):
-    assert visit(name, width=390).evaluate(LETTERS) == []
+def test_figures_fit_a_phone(visit, name):
+    """Nothing scrolls sideways, nothing is cut, and no letter is smaller than 9 px."""
+    page = visit(name, width=390)
+    assert page.evaluate(SCROLLS) == []
+    assert page.evaluate(CUT) == []
+    assert page.evaluate(LETTERS) == []
+
+
+@pytest.mark.parametrize(("width", "kind"), [(390, "phone"), (820, "column"), (1440, "column")])
+def test_of_the_two_drawings_of_a_figure_the_one_that_fits_is_seen(visit, width, kind):
+    page = visit("book/04_method", width=width)
+    drawings = "[...document.querySelectorAll('.aeda-picture')].map((e) => [e.className, e.checkVisibility()])"
+    seen = page.evaluate(drawings)
+    assert len(seen) == 2 * page.locator(".aeda-figure").count() > 6
+    assert all(visible == name.endswith(kind) for name, visible in seen)
 
 
 def test_every_exhibit_of_a_chapter_has_a_number_that_links_to_it(visit):
@@ -340,6 +363,27 @@ def test_live_attack_by_keyboard(visit):
     page.keyboard.press("Home")
     assert "After step 0" in answer(page)
     assert page.wrong == []
+
+
+def test_live_radius_turns_the_digit_into_its_example_while_both_heads_answer(windows, html):
+    """By the arrow keys, with the pictures moving, which is how a reader has it who asked for nothing else."""
+    page = windows["light"].new_page()
+    page.emulate_media(reduced_motion="no-preference")
+    page.goto((html / "book" / "live.html").as_uri())
+    radius, red = page.locator("#live-radius"), page.locator("#live [data-head=bias] > div").first
+    assert page.locator("label[for=live-radius]").inner_text().startswith("ε = ")
+    radius.focus()
+    page.keyboard.press("Home")
+    pictures, shares = [], []
+    for _ in range(11):
+        pictures.append(page.locator("#live canvas").nth(2).evaluate("(e) => e.toDataURL()"))
+        shares.append(int(red.locator("span").last.inner_text().split()[0]))
+        assert f"bias head {'red' if shares[-1] > 50 else 'brown'}" in answer(page).partition("After step 5 ")[2]
+        page.keyboard.press("ArrowRight")
+    assert radius.get_attribute("aria-valuetext") == "0.22"
+    assert len(set(pictures)) == len(pictures)
+    assert shares[0] > 90 and shares[-1] < 10
+    page.close()
 
 
 def test_live_digit_is_drawn_with_a_finger(chromium, html):

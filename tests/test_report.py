@@ -280,21 +280,27 @@ def test_nothing_can_be_said_about_no_records():
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 
+def pictures(drawn):
+    """The SVG of every figure, for a column and for a phone."""
+    return [svg for figure in drawn.values() for svg in (figure.svg, figure.small)]
+
+
 def test_an_svg_takes_its_ink_from_the_page(drawn):
-    for figure in drawn.values():
-        svg = re.sub(r"data:image/png;base64,[^\"]*", "", figure.svg)
+    for svg in pictures(drawn):
+        svg = re.sub(r"data:image/png;base64,[^\"]*", "", svg)
         assert set(re.findall(r"#[0-9a-f]{6}\b", svg)) <= set(look.PALETTE)
         assert "currentColor" in svg
-        assert not re.search(r"rgb\(|(fill|stroke): (black|white)", svg)
+        assert not re.search(r"rgb\(|(fill|stroke): ?(black|white)", svg)
         assert "<style" not in svg and "font-family" not in svg, "would reach beyond the figure, or not into it"
 
 
 def test_an_svg_says_in_words_what_it_shows(drawn):
     for figure in drawn.values():
-        root = ElementTree.fromstring(figure.svg)
-        assert root.attrib["role"] == "img"
-        assert root.attrib["aria-label"] == figure.alt and len(figure.alt) > 40
-        assert "width" not in root.attrib and root.attrib["viewBox"].startswith("0 0 ")
+        for svg, width in ((figure.svg, look.COLUMN), (figure.small, look.PHONE)):
+            root = ElementTree.fromstring(svg)
+            assert root.attrib["role"] == "img"
+            assert root.attrib["aria-label"] == figure.alt and len(figure.alt) > 40
+            assert "width" not in root.attrib and root.attrib["viewBox"].startswith(f"0 0 {72 * width:g} ")
     assert "Original: bACC 55.0 %, bias 7.00" in drawn["table1"].alt
     assert "needs every group" in drawn["table1"].svg
 
@@ -302,11 +308,12 @@ def test_an_svg_says_in_words_what_it_shows(drawn):
 def test_ids_are_the_figures_own_and_every_reference_is_met(drawn):
     seen: set[str] = set()
     for figure in drawn.values():
-        ids = re.findall(r'\bid="([^"]*)"', figure.svg)
+        both = figure.svg + figure.small
+        ids = re.findall(r'\bid="([^"]*)"', both)
         assert len(ids) == len(set(ids))
         assert not seen & set(ids)
         seen |= set(ids)
-        assert set(re.findall(r'(?:href="#|url\(#)([^")]*)', figure.svg)) <= set(ids)
+        assert set(re.findall(r'(?:href="#|url\(#)([^")]*)', both)) <= set(ids)
 
 
 def test_the_same_records_make_the_same_bytes(records, drawn):

@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator
 
 from aeda_core.display import captions
 from aeda_core.display.labels import name_points
-from aeda_core.display.look import BLUE, Figure, canvas, finished, look, point, styled
+from aeda_core.display.look import BLUE, Figure, canvas, finished, legend, look, point, styled
 from aeda_core.display.plots import AXES, dots, key, own_range
 from aeda_core.display.tables import Prose, Table, rows
 from aeda_core.experiments.what_came_after import AFTER, CONTROLS, METHODS
@@ -41,7 +41,7 @@ def percent(share: float) -> str:
 def fig_shares(records: Sequence[RunRecord]) -> Figure:
     """bACC over the share of conflicting images: a panel for each later method, Original and AEDA_robust beside it."""
     runs = after.by_share(records)
-    drawn, axes = canvas(4.2, 2, 5, sharex=True, sharey=True)
+    drawn, axes = canvas(4.2, 2, 5, phone=(5, 2, 8.5), sharex=True, sharey=True)
     ticks = [percent(share) for share in runs]
     for ax, method in zip(axes.flat, AFTER, strict=True):
         for name, how in (*BESIDE.items(), (method, ITSELF)):
@@ -57,11 +57,7 @@ def fig_shares(records: Sequence[RunRecord]) -> Figure:
         ax.label_outer()
     drawn.supxlabel("conflicting training images (%)", fontsize="medium")
     named_so = {**{label(name): how for name, how in BESIDE.items()}, "the panel's method": ITSELF}
-    drawn.legend(
-        handles=[key(name, **{"linewidth": 1.5, **how}) for name, how in named_so.items()],
-        loc="outside upper right",
-        ncols=3,
-    )
+    legend(drawn, "upper right", 3, handles=[key(name, **{"linewidth": 1.5, **how}) for name, how in named_so.items()])
     words = " ".join(f"{label(method)}: {_over_shares(runs, method)}." for method in METHODS)
     return finished(drawn, "after-shares", records, words=words)
 
@@ -124,7 +120,7 @@ def fig_cost(records: Sequence[RunRecord], share: float) -> Figure:
         ax.minorticks_off()
         ax.grid()
     keys = [key(label(method), **point(method), markeredgewidth=0) for method in runs]
-    drawn.legend(handles=keys, loc="outside lower center", ncols=4, fontsize=8)
+    legend(drawn, "lower center", 4, handles=keys, fontsize=8)
     for ax, measure in zip(panels, MEASURES, strict=True):
         level = {method: Estimate.of(getattr(r, measure) for r in runs[method]).mean for method in best}
         name_points(ax, {label(method): (after.cost(runs, method).mean, y) for method, y in level.items()})

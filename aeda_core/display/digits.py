@@ -30,7 +30,7 @@ def fig7(training: BiasedImages, test: BiasedImages, source: str) -> Figure:
         f"test, {test.bias_names[0]}": test.images[:10],
         f"test, {test.bias_names[1]}": test.images[10:],
     }
-    drawn, axes = canvas(2.5, 3, 1, gridspec_kw={"hspace": 0.06})
+    drawn, axes = canvas(2.5, 3, phone=(3, 1, 1.4), gridspec_kw={"hspace": 0.06})
     for ax, (name, images) in zip(axes, rows.items(), strict=True):
         strip = side_by_side(images)
         picture(ax, strip)
@@ -62,13 +62,11 @@ def fig8(records: Sequence[RunRecord], methods: Sequence[str] = ("original", "ae
         percent = 100 * counts / np.maximum(counts.sum(axis=2, keepdims=True), 1)  # a row without images stays 0
         for ax, matrix, background, unseen in zip(row, percent, ("red", "brown"), (5, 0), strict=True):
             _confusion(ax, matrix)
+            ax.set(xlabel="predicted digit", ylabel="true digit")
             ax.set_title(f"{label(method)}, tested on {background}")
             ax.add_patch(Rectangle((-0.5, unseen - 0.5), 10, 5, fill=False, edgecolor=VERMILLION, linewidth=1.6))
             ax.text(9.75, unseen + 2, f"{never} on {background} in training", rotation=270, ha="left", va="center",
                     fontsize=8, style="italic")  # fmt: skip
-        row[0].set_ylabel("true digit")
-    for ax in axes[-1]:
-        ax.set_xlabel("predicted digit")
     own, other = (estimates(frame(shown), side) for side in ("own", "other"))
     words = "; ".join(
         f"{label(m)}: {number(own[m].mean, 0)} % right on the background known from training, "

@@ -11,7 +11,7 @@ from aeda_core import metrics
 from aeda_core.datasets.celeba import ATTRIBUTES
 from aeda_core.display import captions
 from aeda_core.display.labels import name_points
-from aeda_core.display.look import BLUE, GREY, INK, VERMILLION, Figure, canvas, finished, styled
+from aeda_core.display.look import BLUE, GREY, INK, VERMILLION, Figure, canvas, finished, legend, on_phone, styled
 from aeda_core.display.plots import BESIDE, key, picture
 from aeda_core.display.tables import Prose, Table, rows
 from aeda_core.findings import statistics
@@ -60,7 +60,7 @@ def fig2(records: Sequence[RunRecord]) -> Figure:
     ax.grid(axis="y")
     keys = [key(name, marker=marker, color=colour, markersize=7) for marker, colour, name in looks.values()]
     keys.append(key("a fair model", marker="_", alpha=0.55, markersize=7))
-    drawn.legend(handles=keys, loc="outside upper left", ncols=4)
+    legend(drawn, "upper left", 4, handles=keys)
     name_points(ax, {row.task: (row.ratio, row.size) for row in data.nlargest(9, "size").itertuples()})
     words = "; ".join(f"{row.task}: {row.ratio:.0%} women, gap {row.gap:+.2f}" for row in data.itertuples())
     return finished(drawn, "fig2", shown, n=len(data), words=words)
@@ -122,11 +122,11 @@ def fig_annotations(everyone: Mapping[str, float], records: Sequence[RunRecord])
     ax.set_yticks(range(len(shares)), list(shares))
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
-    ax.set(xlabel="share of women among the faces that have the attribute", xlim=(0, 1))
+    ax.set(xlabel="share of women among the faces\nthat have the attribute", xlim=(0, 1))
     ax.grid(axis="x")
     keys = [key("all 202,599 annotations", marker="o", color=GREY, linewidth=2)]
     keys.append(key("the training faces here", marker="|", markersize=10))
-    drawn.legend(handles=keys, loc="outside upper left", ncols=2)
+    legend(drawn, "upper left", 2, handles=keys)
     words = "; ".join(f"{name}: {share:.0%} of all" for name, share in reversed(shares.items()))
     return finished(drawn, "annotations", shown, words=words)
 
@@ -144,7 +144,8 @@ def fig9(averages: Sequence[Mapping[str, Any]], source: str) -> Figure:
     names = list(dict.fromkeys(row["attribute"] for row in averages))
     groups = [(group, present) for group in ("women", "men") for present in (False, True)]
     cells = {(row["attribute"], row["group"], row["present"]): row for row in averages}
-    drawn, axes = canvas(0.6 + 1.45 * len(groups), len(groups), len(names), squeeze=False)
+    shape = (len(groups), len(names))
+    drawn, axes = canvas(0.6 + 1.45 * len(groups), *shape, phone=(*shape, 3.9), squeeze=False)
     for line, (group, present) in zip(axes, groups, strict=True):
         for ax, name in zip(line, names, strict=True):
             cell = cells[name, group, present]
@@ -155,7 +156,8 @@ def fig9(averages: Sequence[Mapping[str, Any]], source: str) -> Figure:
                 ax.text(0, 0, "too few\npeople", ha="center", va="center", style="italic")
         line[0].set_ylabel(f"{group},\n{'with' if present else 'without'}", **BESIDE)
     for ax, name in zip(axes[0], names, strict=True):
-        ax.set_title(spoken(name), loc="center")
+        small = {"fontsize": 8, "fontweight": "normal"} if on_phone() else {}
+        ax.set_title(spoken(name).replace(" ", "\n" if on_phone() else " "), loc="center", **small)
     told = {"attributes": ", ".join(map(spoken, names)), "source": captions.data_phrase(source)}
     return finished(drawn, "fig9", n=len(names), **told)
 
@@ -223,14 +225,14 @@ def fig10c(records: Sequence[RunRecord], method: str = "aeda_robust") -> Figure:
         ax.annotate("", to, (x, y), arrowprops=way).arrow_patch.set_gid(f"of:{name}")
         words.append(f"{name}: bias {x:.2f} to {to['bias']:.2f}, bACC {y:.1f} to {to['bacc']:.1f} %")
         ax.plot(x, y, "o", color=colour, markersize=5, gid=f"tip:{words[-1]}")
-    ax.set(xlabel="bias of the attribute, both tasks together (fairer to the left)", ylabel="bACC (%)")
+    ax.set(xlabel="bias of the attribute, both tasks together\n(fairer to the left)", ylabel="bACC (%)")
     # an arrow whose head lay outside would not be drawn at all
     low, high = ax.get_ylim()
     ax.set_xlim(0, max(ax.get_xlim()[1] * 1.14, after["bias"].max()))
     ax.set_ylim(min(low, after["bacc"].min()), max(high, after["bacc"].max()))
     ax.grid()
     keys = [key(name, color=colour, marker="o", linewidth=1.5) for colour, name in looks.values()]
-    drawn.legend(handles=keys, loc="outside upper left", ncols=3)
+    legend(drawn, "upper left", 3, handles=keys)
     starts, ends = (dict(zip(of.index, of[["bias", "bacc"]].to_numpy(), strict=True)) for of in (before, after))
     name_points(ax, starts, [(starts[name], ends[name]) for name in starts])
     return finished(drawn, "fig10c", shown, method=label(method), n=len(before), words="; ".join(words))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from aeda_core.display import captions
-from aeda_core.display.look import GREY, INK, Figure, canvas, finished, look, styled
+from aeda_core.display.look import GREY, INK, Figure, canvas, finished, legend, look, on_phone, styled
 from aeda_core.display.plots import BESIDE, HOLLOW, dots, key, picture
 from aeda_core.display.tables import Prose, Table, rows
 from aeda_core.experiments.few_shot import FEW, variant
@@ -64,7 +64,7 @@ def fig_table3(records: Sequence[RunRecord]) -> Figure:
     width = 0.8 - 0.8 / len(kinds)  # as far as seaborn moves single runs apart
     offsets = dict(zip(kinds, np.linspace(-width / 2, width / 2, len(kinds)), strict=True))
     single = {"size": 2.6, "zorder": 1.9} if several else None
-    drawn, panels = canvas(5.6, 2, 1, sharex=True)
+    drawn, panels = canvas(5.6, 2, sharex=True)
     for ax, (measure, title) in zip(panels, MEASURES.items(), strict=True):
         for x, digit in enumerate(FEW):
             draws = runs[runs["digit"] == digit].pivot(index="seed", columns="variant", values=measure)[kinds]
@@ -79,7 +79,7 @@ def fig_table3(records: Sequence[RunRecord]) -> Figure:
         ax.grid(axis="y")
     panels[-1].tick_params(axis="x", length=0)
     keys = [key(LABELS[kind], color=COLOURS[kind], marker="o", linewidth=2.2) for kind in kinds]
-    drawn.legend(handles=[*keys, key("the paper", **HOLLOW)], loc="outside upper right", ncols=4)
+    legend(drawn, "upper right", 4, handles=[*keys, key("the paper", **HOLLOW)])
     words = "; ".join(f"{LABELS[kind]}: {_means(runs[runs['variant'] == kind])}" for kind in kinds)
     interval = ", with its 95 % interval" if several else ""
     return finished(drawn, "table3", records, words=words, interval=interval)
@@ -100,13 +100,14 @@ def fig_samples(images: dict[str, np.ndarray], source: str) -> Figure:
     """
     titles = {"shot": "a shot", "intra": "intra-class:\nattacked colour", "many": "another digit",
               "inter": "inter-class:\nattacked digit"}  # fmt: skip
-    drawn, axes = canvas(6.2, len(titles), len(FEW))
+    shape = (len(titles), len(FEW))
+    drawn, axes = canvas(6.2, *shape, phone=(*shape, 3.4))
     for line, (name, title) in zip(axes, titles.items(), strict=True):
         for ax, image in zip(line, images[name], strict=True):
             picture(ax, image.transpose(1, 2, 0))
         line[0].set_ylabel(title, **BESIDE)
     for ax, digit in zip(axes[0], FEW, strict=True):
-        ax.set_title(f"for digit {digit}", loc="center")
+        ax.set_title(f"for {digit}" if on_phone() else f"for digit {digit}", loc="center")
     return finished(drawn, "samples", source=captions.data_phrase(source))
 
 

@@ -71,7 +71,7 @@ def by_source(faces: Records, digits: Records) -> Table:
             task = TASKS[records[0].spec.data["name"]]
             found = Estimate.of(own["accuracy"], PERCENT, own["overlap"].mean())
             cells.append({"task": task, "source": source, "accuracy (%)": found.text(1)})
-    origin = _origin(faces, digits, ("Faces", "Digits"))
+    origin = _origin(faces, digits)
     data = pd.DataFrame(cells).set_index("task")
     return Table.of("sources", data, [*faces, *digits], origin, words=("source",))
 
@@ -94,7 +94,7 @@ def fig_perturbations(shown: BiasedImages, examples: Sequence[Tensor], source: s
     for name, images in zip(("normal source", "robust source"), examples, strict=True):
         change = images.float() - originals
         strips += [(f"{name}:\nadded", 127.5 + change), (f"{name}:\nexample", images.float())]
-    drawn, panels = canvas(4.6, 5, len(shown), squeeze=False)
+    drawn, panels = canvas(4.6, 5, len(shown), phone=(5, len(shown), 2.6), squeeze=False)
     for row, (name, images) in zip(panels, strips, strict=True):
         for ax, image in zip(row, images, strict=True):
             picture(ax, image.clamp(0, 255).byte().permute(1, 2, 0).numpy())
@@ -104,8 +104,8 @@ def fig_perturbations(shown: BiasedImages, examples: Sequence[Tensor], source: s
     return finished(drawn, "perturbations", **told)
 
 
-def _origin(faces: Records, digits: Records, names: tuple[str, str] = ("Left", "Right")) -> str:
-    return f"{names[0]}: {captions.origin(faces)} {names[1]}: {captions.origin(digits)}"
+def _origin(faces: Records, digits: Records) -> str:
+    return f"Faces: {captions.origin(faces)} Digits: {captions.origin(digits)}"
 
 
 def _spread(records: Records, mark: str) -> str:

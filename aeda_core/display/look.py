@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import html
 import io
 import itertools
-import re
+import math
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure as Canvas
 
-from aeda_core.display import captions
+from aeda_core.display import captions, svg
 from aeda_core.methods import METHODS, STUDIES
 from aeda_core.runs import VARIANTS, RunRecord
 
@@ -72,8 +71,16 @@ def point(name: str) -> dict[str, str]:
 MARKERS = {"-": "o", "--": "s", ":": "^", "-.": "h"}
 """The mark of a method that is known by its stroke."""
 
-WIDTH = 7.2
-"""Inches; a figure fills the column of a page."""
+COLUMN, PHONE = 7.2, 3.9
+"""Inches: how wide a figure is that fills the column of a page, and one that fills a phone's."""
+
+_PHONE = ContextVar("whether a figure is drawn for a phone", default=False)
+
+
+def on_phone() -> bool:
+    """Whether what is drawn just now is the figure for a phone."""
+    return _PHONE.get()
+
 
 INKED = (
     "text.color",
@@ -89,71 +96,95 @@ STYLE |= dict.fromkeys(INKED, INK)
 
 
 def styled(draw: Callable[..., Any]) -> Callable[..., Any]:
-    """`draw` in STYLE."""
+    """`draw` in STYLE; what it makes, if that is a Figure, is drawn once more for phones."""
 
     @functools.wraps(draw)
     def drawn(*args: Any, **kwargs: Any) -> Any:
         with mpl.rc_context(STYLE):
-            return draw(*args, **kwargs)
+            made = draw(*args, **kwargs)
+            if not isinstance(made, Figure):
+                return made
+            token = _PHONE.set(True)
+            try:
+                small = draw(*args, **kwargs).svg
+            finally:
+                _PHONE.reset(token)
+        return replace(made, small=svg.borrowing(small, made.svg))
 
     return drawn
 
 
-def sheet(height: float) -> Canvas:
-    """An empty canvas as wide as the column and `height` inches high."""
-    return Canvas(figsize=(WIDTH, height), layout="constrained")
+def sheet(height: float, on_phone_: float) -> Canvas:
+    """An empty canvas as wide as the column, and as many inches high as is said for a page and for a phone."""
+    if not on_phone():
+        return Canvas(figsize=(COLUMN, height), layout="constrained")
+    drawn = Canvas(figsize=(PHONE, on_phone_), layout="constrained")
+    drawn.get_layout_engine().set(h_pad=0.08)  # a panel's words stand off the next panel
+    return drawn
 
 
-def canvas(height: float, *shape: int, **how: Any) -> tuple[Canvas, Any]:
-    """A `sheet` and the panels that its `subplots` are."""
-    drawn = sheet(height)
-    return drawn, drawn.subplots(*shape, **how)
+def canvas(
+    height: float, rows: int = 1, columns: int = 1, *, phone: tuple[int, int, float] | None = None, **how: Any
+) -> tuple[Canvas, Any]:
+    """A `sheet` and the panels that its `subplots` are, in an array of the shape that they have on a page.
+
+    phone: rows, columns and height on a phone; otherwise all panels are below each other, as high as on a page
+    """
+    low, wide, high = phone or (rows * columns, 1, height * columns)
+    drawn = sheet(height, high)
+    squeeze = how.pop("squeeze", True)
+    panels = drawn.subplots(*((low, wide) if on_phone() else (rows, columns)), squeeze=False, **how)
+    panels = panels.reshape(rows, columns)
+    if not squeeze:
+        return drawn, panels
+    return drawn, panels[0, 0] if panels.size == 1 else panels.squeeze()
+
+
+def legend(drawn: Canvas, place: str, ncols: int, *entries: Any, **how: Any) -> None:
+    """A legend outside of the panels, in `ncols` columns or in as many as there is room for; rows that this adds make
+    the figure higher. `entries` and `how` are as matplotlib takes them."""
+    for n in range(ncols, 0, -1):
+        made = drawn.legend(*entries, loc=f"outside {place}", ncols=n, **how)
+        if n == 1 or made.get_window_extent().width <= drawn.bbox.width:
+            break
+        made.remove()
+    size = len(made.get_texts())
+    more = math.ceil(size / n) - math.ceil(size / ncols)
+    drawn.set_figheight(drawn.get_figheight() + 0.17 * more)
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture as SVG, with the words that stand for it (`alt`) and under it (`caption`), the runs that it shows
-    (`records`), and its `name`, by which a page links to it."""
+    """A picture as SVG, and the same for a phone (`small`), with the words that stand for it (`alt`) and under it
+    (`caption`), the runs that it shows (`records`), and its `name`, by which a page links to it."""
 
     svg: str
     alt: str
     caption: str
     records: Sequence[RunRecord] = field(default=(), kw_only=True)
     name: str = field(default="", kw_only=True)
+    small: str = field(default="", kw_only=True)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         caption = f"<figcaption>{captions.for_html(self.caption)}</figcaption>"
         below = f"{caption}\n{captions.details(self.records)}"
         opened = f'<figure class="aeda-figure" id="{captions.anchor("fig", self.name)}">'
         return {
-            "text/html": f'{opened}\n<div class="aeda-picture">{self.svg}</div>\n{below}</figure>',
+            "text/html": f"{opened}\n{pictures(self.svg, self.small)}\n{below}</figure>",
             "text/plain": f"{self.alt}\n{self.caption}",
         }
+
+
+def pictures(drawn: str, small: str) -> str:
+    """Two drawings of one thing, of which book.css shows the one that fits; elsewhere it is the first."""
+    column, phone = 'class="aeda-picture aeda-column"', 'class="aeda-picture aeda-phone" hidden'
+    return f"<div {column}>{drawn}</div>\n<div {phone}>{small}</div>"
 
 
 def finished(drawn: Canvas, name: str, records: Sequence[RunRecord] = (), origin: str = "", **told: Any) -> Figure:
     """What a canvas shows as a Figure. Its words are those of `name` in words.toml, filled in by `told` (see
     `captions.caption`), and `name` keeps its ids apart from those of other figures on a page."""
-    svg = io.StringIO()
-    drawn.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
+    file = io.StringIO()
+    drawn.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     alt, caption = captions.WORDS[name]["alt"].format(**told), captions.caption(name, records, origin, **told)
-    return Figure(_for_page(svg.getvalue(), name, alt), alt, caption, records=records, name=name)
-
-
-def _for_page(svg: str, name: str, alt: str) -> str:
-    """matplotlib's SVG as part of a page: the page's ink and font, ids that no other figure has, no size of its own."""
-    body = svg[svg.index("<g id=") : svg.rindex("</svg>")]
-    body = re.sub(r"font-family: [^;\"]*;? ?", "", body).replace(INK, "currentColor")
-    # what belongs to a mark is shown with it (marks.js), and browsers show its title where one points
-    body = re.sub(r'<g id="tip:([^":]*)(:[^"]*)">', r'<g data-of="\1"><title>\1\2</title>', body)
-    body = re.sub(r'<g id="of:([^"]*)">', r'<g data-of="\1">', body)
-    prefix = f"{name}-{hashlib.sha256(body.encode()).hexdigest()[:6]}"
-    body = re.sub(r'\bid="', f'id="{prefix}-', body)
-    body = re.sub(r'href="#', f'href="#{prefix}-', body).replace("url(#", f"url(#{prefix}-")
-    body = re.sub(r" transform=\"rotate\(-0 [^)]*\)\"", "", body)
-    width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups())
-    return (
-        f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="0 0 {width:g} {height:g}" '
-        'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'stroke-linejoin="round" stroke-linecap="butt" fill="currentColor">\n{body}</svg>'
-    )
+    return Figure(svg.for_page(file.getvalue(), name, alt, INK), alt, caption, records=records, name=name)

@@ -14,7 +14,19 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from aeda_core.display import captions
-from aeda_core.display.look import BLUE, INK, VERMILLION, Canvas, Figure, canvas, finished, sheet, styled
+from aeda_core.display.look import (
+    BLUE,
+    INK,
+    VERMILLION,
+    Canvas,
+    Figure,
+    canvas,
+    finished,
+    legend,
+    on_phone,
+    sheet,
+    styled,
+)
 from aeda_core.display.plots import dots, key, own_range, rules
 from aeda_core.display.slider import Slider, with_frames
 from aeda_core.display.tables import Prose
@@ -68,7 +80,7 @@ def fig1(before: Plane, after: Plane, attacks: Sequence[Perturbation], lambda_: 
                     color=CLASSES[t], fontweight="bold", fontsize=11, transform=ax.transAxes)  # fmt: skip
     first.set_ylabel("bias: low to high")
     second.set_xlabel("target: left to right")
-    _legend(drawn, ("target",), "outside lower center")
+    _legend(drawn, ("target",), "lower center")
     in_words = ", ".join(f"{sizes[t, b]} {('left', 'right')[t]} and {('low', 'high')[b]}" for t, b in GROUPS)
     told = {"groups": in_words, "balanced": " or ".join(map(str, dict.fromkeys(balanced.values())))}
     told |= {"few": min(sizes.values()), "many": max(sizes.values()), "n": len(before.points)}
@@ -88,9 +100,10 @@ def fig5(before: Plane, attacks: Sequence[Perturbation], lambda_: float) -> Slid
     if lambdas != sorted(lambdas) or lambdas[-1] != 1:
         raise ValueError(f"λ goes through {lambdas}; Fig. 5 needs an ascending λ that ends with 1.")
     initial, shown = _position(attacks, lambda_), _shown(before)
-    drawn = sheet(6.1)
+    drawn = sheet(6.1, 9.2)
     drawn.get_layout_engine().set(h_pad=0.08)
-    panels = drawn.subplot_mosaic([["a", "b"], ["shares", "shares"]], height_ratios=(2.25, 1))
+    below, heights = ([["a"], ["b"]], (2, 2, 1)) if on_phone() else ([["a", "b"]], (2.25, 1))
+    panels = drawn.subplot_mosaic([*below, ["shares"] * len(below[0])], height_ratios=heights)
     for ax in (panels["a"], panels["b"]):
         _points(ax, before, alpha=0.4)
         _points(ax, before, shown, size=5, alpha=1)
@@ -103,7 +116,7 @@ def fig5(before: Plane, attacks: Sequence[Perturbation], lambda_: float) -> Slid
     _shares(panels["shares"], attacks)
     for i, attack in enumerate(attacks):
         _frame_of_slider(panels, before, attack, shown, f"frame:{i}")
-    _legend(drawn, tuple(LINES), "outside upper center")
+    _legend(drawn, tuple(LINES), "upper center")
     told = {"last": _says(attacks[-1]), "initial": _says(attacks[initial]), "shown": SHOWN, "n": len(before.points)}
     figure = finished(drawn, "fig5", **told)
     labels, says = [f"{value:g}" for value in lambdas], [_says(attack) for attack in attacks]
@@ -252,8 +265,8 @@ def _legend(drawn: Canvas, tasks: Sequence[str], place: str) -> None:
         return tuple(key("", marker=marker, markersize=4.5, **how) for marker in MARKERS)
 
     decisions = [key("", linestyle=LINES[task], linewidth=1.5) for task in tasks]
-    drawn.legend(
-        [*decisions, pair(markeredgewidth=0), pair(markerfacecolor="none")],
+    legend(
+        drawn, place, 4, [*decisions, pair(markeredgewidth=0), pair(markerfacecolor="none")],
         [*(f"decision line, {task} task" for task in tasks), "training points", "adversarial examples"],
-        handler_map={tuple: HandlerTuple(ndivide=None, pad=0.6)}, loc=place, ncols=4, fontsize=8,
+        handler_map={tuple: HandlerTuple(ndivide=None, pad=0.6)}, fontsize=8,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from aeda_core import datasets
 from aeda_core.display import captions
 from aeda_core.display.labels import name_ends, name_points
-from aeda_core.display.look import BLUE, INK, Figure, canvas, finished, look, point, styled
+from aeda_core.display.look import BLUE, INK, Figure, canvas, finished, legend, look, on_phone, point, styled
 from aeda_core.findings import statistics
 from aeda_core.findings.measures import DECIMALS, END, RANGES, epochs, frame, published, range_of
 from aeda_core.findings.paper import label
@@ -160,7 +160,7 @@ def fig_table(records: Sequence[RunRecord]) -> Figure:
         keys.append(key(f"one {unit}", marker="o", markersize=3.2, alpha=SINGLE["alpha"]))
     if printed:
         keys.append(key("the paper", **HOLLOW))
-    drawn.legend(handles=keys, loc="outside upper right", ncols=3)
+    legend(drawn, "upper right", 3, handles=keys)
     told = {"n": len(methods), "words": "; ".join(_in_words(runs, method) for method in methods)}
     told |= {"table": NAMES.get(data := records[0].spec.data["name"]) or datasets.named(data).title}
     told |= {"paper": "; open diamonds: the paper" if printed else ""}
@@ -218,7 +218,7 @@ def fig_curves(
     rows = epochs(records)
     stops = {record.spec.options["stop"] for record in records if "stop" in record.spec.options}
     last = max((len(record.epochs) for record in records), default=0)
-    drawn, panels = canvas(0.3 + 2.3 * len(columns), len(columns), 1, sharex=True, squeeze=False)
+    drawn, panels = canvas(0.3 + 2.3 * len(columns), len(columns), sharex=True, squeeze=False)
     words = []
     for ax, column in zip(panels[:, 0], columns, strict=True):
         settled = _curves(ax, rows.dropna(subset=column), column, max(2, last))
@@ -227,6 +227,9 @@ def fig_curves(
         told = ", ".join(f"{label(m)} {end:.{DECIMALS.get(column, 2)}f}" for m, end in settled.items())
         words.append(f"{AXES[column]}: {told or 'never measured'}")
     panels[-1, 0].set_xlabel("epoch")
+    keys = [key(label(method), **{"linewidth": 1.6, **look(method)}) for method in dict.fromkeys(rows["method"])]
+    if on_phone() and keys:  # there is no room for names beside the lines
+        legend(drawn, "lower left", len(keys), handles=keys)
     unit = captions.unit_of(records)
     interval = (
         f"bands: 95 % interval over the {unit}s" if captions.has_intervals(records) else f"one {unit}, so no band"
@@ -248,10 +251,10 @@ def _curves(ax: Axes, rows: pd.DataFrame, column: str, last: int) -> dict[str, f
     ax.set(xlim=(1, last), title=AXES[column], ylabel="")
     ax.grid(axis="y")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if ends:
-        name_ends(ax, {method: (last, end) for method, end in ends.items()}, 0.05 * (last - 1), 0.088)
-    else:
+    if not ends:
         ax.text(0.5, 0.5, "never measured", style="italic", ha="center", va="center", transform=ax.transAxes)
+    elif not on_phone():
+        name_ends(ax, {method: (last, end) for method, end in ends.items()}, 0.05 * (last - 1), 0.088)
     return settled
 
 

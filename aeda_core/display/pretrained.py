@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from aeda_core.display.look import Figure, canvas, finished, look, point, styled
+from aeda_core.display.look import Figure, canvas, finished, legend, look, point, styled
 from aeda_core.display.plots import AXES
 from aeda_core.display.tables import TITLES, Table, rows
 from aeda_core.findings.faces import of_method, over_original
@@ -67,7 +67,7 @@ def fig_radius(tried: Sequence[RunRecord]) -> Figure:
         words.append(f"{TITLES[measure]}, Original: {getattr(original, measure):.{DECIMALS[measure]}f}")
         ax.set(xlabel="radius ε of the attack", ylabel=AXES[measure])
         ax.grid(axis="y")
-    drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    legend(drawn, "upper left", 3, *axes[0].get_legend_handles_labels())
     methods = " and ".join(dict.fromkeys(run.spec.method for run in attacked))
     return finished(drawn, "pretrained-radius", [original, *attacked], words="; ".join(words), methods=methods)
 

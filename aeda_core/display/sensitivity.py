@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from aeda_core.display.look import INK, PALETTE, Figure, canvas, finished, look, styled
+from aeda_core.display.look import INK, PALETTE, Figure, canvas, finished, legend, look, styled
 from aeda_core.display.plots import AXES, dots, key, own_range
 from aeda_core.display.tables import Prose, Table, rows
 from aeda_core.experiments.sensitivity import CHOICES, Choice
@@ -33,7 +33,7 @@ def fig_choices(runs: Mapping[str, ByValue], names: Sequence[str]) -> Figure:
     keys = [
         key(label(method), **{"marker": "o", "markersize": 4, "linewidth": 1.5, **look(method)}) for method in methods
     ]
-    drawn.legend(handles=keys, loc="outside upper right", ncols=4)
+    legend(drawn, "upper right", 4, handles=keys)
     words = " ".join(_in_words(CHOICES[name], runs[name]) for name in names)
     return finished(drawn, "choices", _records(own for name in names for own in runs[name].values()), words=words)
 
@@ -117,7 +117,7 @@ def fig_cheaper(runs: Mapping[str, Sequence[RunRecord]]) -> Figure:
         ax.set(xlim=(0, None), xlabel="CPU time (Original = 1)", ylabel=AXES[measure])
         own_range(ax, "y", measure)
         ax.grid()
-    drawn.legend(*ax.get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    legend(drawn, "upper right", 2, *ax.get_legend_handles_labels())
     words = " ".join(
         f"{name}: {np.mean(costs[name]):.1f} times the CPU time of Original, bACC {_mean(own, 'bacc'):.2f}, bias "
         f"{_mean(own, 'bias'):.2f}."

@@ -57,11 +57,5 @@ class Slider(Figure):
 
 
 def with_frames(svg: str, initial: int) -> str:
-    """`svg` with its groups whose gid is frame:0, frame:1, … as frames of a slider, all but `initial` unseen."""
-
-    def frame(match: re.Match[str]) -> str:
-        unseen = "" if int(match[1]) == initial else ' style="display: none"'
-        return f'<g data-frame="{match[1]}"{unseen}>'
-
-    drawn = re.sub(r'<g id="[^"]*frame:\d+"/>\s*', "", svg)  # of artists that had nothing to draw
-    return re.sub(r'<g id="[^"]*frame:(\d+)">', frame, drawn)
+    """`svg`, whose artists with the gid frame:0, frame:1, … are the frames of a slider, all but `initial` unseen."""
+    return re.sub(rf'(<g data-frame="(?!{initial}")\d+")', r'\1 style="display: none"', svg)

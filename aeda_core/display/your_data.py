@@ -20,7 +20,8 @@ from aeda_core.experiments.your_data import Reports
 @styled
 def fig_pictures(data: BiasedImages) -> Figure:
     """The first picture of every group that has one, a row for each background."""
-    drawn, axes = canvas(2.5, len(data.bias_names), 1, gridspec_kw={"hspace": 0.06})
+    n = len(data.bias_names)
+    drawn, axes = canvas(2.5, n, phone=(n, 1, 1.3), gridspec_kw={"hspace": 0.06})
     for value, (ax, name) in enumerate(zip(axes, data.bias_names, strict=True)):
         members = [(data.targets == task) & (data.bias == value) for task in range(len(data.target_names))]
         picture(ax, side_by_side(torch.cat([data.images[group][:1] for group in members])))

@@ -171,7 +171,8 @@
   live.querySelectorAll("[name=digit]").forEach((button) => button.addEventListener("click", () => take(button.value)));
   live.addEventListener("submit", (event) => event.preventDefault());
   live.addEventListener("change", (event) => {
-    if (event.target !== step) run();
+    if (event.target === radius) said.value = show(); // what the slider has set stays in sight
+    else if (event.target !== step) run();
   });
   radius.addEventListener("input", () => {
     prepare();
