@@ -79,7 +79,7 @@ CHOSEN: dict[str, dict[str, Any]] = {
     "original": {},
     "reweighting": {},
     "adversarial_debiasing": {},
-    "aeda_robust": {},
+    "aeda_robust": {"epsilon": 0.03, "step_size": 0.02},
     "aeda_robust_warm": {"epsilon": 0.03, "step_size": 0.03},
 }
 """Of TUNING the setting that the runs of a method have, by `findings.selection.choose`."""
