@@ -69,7 +69,7 @@ TUNING: dict[str, tuple[dict[str, Any], ...]] = {
 CHOSEN: dict[str, dict[str, Any]] = {
     "original": {},
     "adversarial_debiasing": {},
-    "aeda_robust": {},
+    "aeda_robust": {"epsilon": 0.03, "step_size": 0.02},
     "aeda_robust_warm": {"epsilon": 0.03, "step_size": 0.03},
 }
 """Of TUNING the setting that the runs of a method have, by `findings.selection.choose`."""
