@@ -186,7 +186,11 @@ def show(report: Report) -> None:
 def _grid(table: Table) -> Grid:
     grid = Grid(title=Text(table.caption), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for place, name in enumerate(table.head):
-        grid.add_column(Text(name), justify="left" if place < table.words else "right")
+        if place < table.words:
+            grid.add_column(Text(name))
+        else:
+            widest = max((len(row[place]) for row in table.rows), default=0)
+            grid.add_column(Text(name), justify="right", min_width=widest)  # a number and its interval stay on one line
     for row in table.rows:
         grid.add_row(*map(Text, row))
     return grid

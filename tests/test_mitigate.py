@@ -1,5 +1,6 @@
 """A fairer classifier of one's own images: the rule, the split, what is kept, what is written and that it is used."""
 
+import io
 import json
 import os
 import re
@@ -15,11 +16,12 @@ import pytest
 import torch
 from packaging.requirements import Requirement
 from PIL import Image
+from rich.console import Console
 from torch import nn
 from typer.testing import CliRunner
 
-from aeda_core import cli, load_model, metrics, mitigate, predict
-from aeda_core.datasets import DataError
+from aeda_core import cli, cli_own, load_model, metrics, mitigate, predict
+from aeda_core.datasets import BiasedImages, DataError
 from aeda_core.datasets.folder import Folder
 from aeda_core.errors import Problem
 from aeda_core.models import Classifier
@@ -27,6 +29,7 @@ from aeda_core.networks import imagenet
 from aeda_core.own import decision, training
 from aeda_core.own import mitigate as mitigating
 from aeda_core.own.network import Build, network_for
+from aeda_core.own.report import Report, Section, Table
 
 
 @pytest.fixture(autouse=True)
@@ -196,6 +199,26 @@ class TestMitigated:
         assert np.array_equal(found.tested[1].evaluation.confusion, judged)
         assert found.options["epsilon"] in [trial["epsilon"] for trial in mitigating.TRIALS[:2]]
 
+    def test_of_every_setting_it_is_said_how_often_its_attack_succeeds(self, found):
+        original, *tried = found.trials
+        assert original.reached is None and all(0 <= each.reached <= 1 for each in tried)
+        assert "Attack succeeds (%)" in str(found.report)
+
+    @pytest.mark.parametrize(("levels", "share"), [(40, 0.0), (60, 1.0)])
+    def test_an_attack_reaches_over_the_middle_between_two_colours(self, levels, share):
+        """Red of 100 and of 200 levels, and a bias head that tells them apart at 150."""
+        red = torch.tensor([100, 200] * 4, dtype=torch.uint8)
+        images = torch.zeros(8, 3, 2, 2, dtype=torch.uint8)
+        images[:, 0] = red.view(-1, 1, 1)
+        bias = (red == 200).long()
+        data = BiasedImages(images, bias, bias, torch.arange(8), ("a", "b"), ("dark", "bright"))
+        model = Classifier(nn.Flatten(), 12, 2)
+        with torch.no_grad():
+            model.bias_head.weight.copy_(torch.tensor([[-1.0], [1.0]]) * torch.tensor([1.0] * 4 + [0.0] * 8))
+            model.bias_head.bias.copy_(torch.tensor([1.0, -1.0]) * 4 * (2 * 150 / 255 - 1))
+        options = {"epsilon": levels / 255, "step_size": 0.4 * levels / 255, "lambda_": 1.0}
+        assert mitigating.reached(model, data, options) == share
+
     def test_what_is_recommended_follows_from_the_rule(self, found):
         assert (found.recommended == "original") == (not found.verdict.better)
         assert found.classifier is found.tested[found.verdict.better].classifier
@@ -345,3 +368,12 @@ def test_the_command_trains_and_writes(tmp_path, biased_images):
     done = CliRunner().invoke(cli.app, told)
     assert done.exit_code == 0, done.output
     assert "Original" in done.output and (tmp_path / "model" / "report.html").exists()
+
+
+def test_an_interval_stays_on_one_line_of_a_narrow_terminal(monkeypatch):
+    head = ["Target", "Better over worse", "Gap (points)", "If fair", "p", "More than chance", "Share (%)"]
+    row = ["3", "green over blue", "97.6 [96.2, 98.6]", "9.0", "0.0005", "yes", "98"]
+    table = Table("The gaps.", head, [row], words=2)
+    monkeypatch.setattr(cli_own, "out", console := Console(width=80, record=True, file=io.StringIO()))
+    cli_own.show(Report("An audit", [], [Section("The gaps", [table])], [], {}))
+    assert "97.6 [96.2, 98.6]" in console.export_text()
