@@ -26,7 +26,7 @@ from aeda_core.datasets.folder import Folder
 from aeda_core.errors import Problem
 from aeda_core.models import Classifier
 from aeda_core.networks import imagenet
-from aeda_core.own import decision, training
+from aeda_core.own import decision, mitigate_report, training
 from aeda_core.own import mitigate as mitigating
 from aeda_core.own.network import Build, network_for
 from aeda_core.own.report import Report, Section, Table
@@ -59,10 +59,36 @@ class TestDecision:
         generator = np.random.default_rng(0)
         shared, own = generator.normal(60, 5, 500), generator.normal(0, 0.5, 500)
         original = {"bacc": shared, "bias": np.full(500, 2.0)}
-        found = decision.verdict(original, {"bacc": shared + own + bacc, "bias": np.full(500, 2.0 + bias)}, n_tasks=4)
+        found = decision.verdict(original, {"bacc": shared + own + bacc, "bias": np.full(500, 2.0 + bias)}, 4, 10)
         assert found.better == better
         assert found.bacc[0] < bacc < found.bacc[1]
         assert ("Original is recommended" in found.sentence) == (not better)
+
+    @pytest.mark.parametrize(("constant", "better"), [(40, True), (50, False)])
+    def test_an_answer_that_is_the_same_for_everybody_is_not_recommended(self, constant, better):
+        """It has no bias, and so beats an Original that is hardly more accurate."""
+        bacc = np.random.default_rng(0).normal(50, 1, 500)
+        original = {"bacc": bacc + 2, "bias": np.full(500, 1.0)}
+        found = decision.verdict(original, {"bacc": bacc, "bias": np.zeros(500)}, 4, constant)
+        assert found.worst[0] > 0 and found.better == better
+        assert ("one answer for everybody" in found.sentence) == (not better)
+
+    @pytest.mark.parametrize(
+        ("known", "attributes", "percent"),
+        [("1111", False, 25), ("1101", False, 100 / 3), ("1111", True, 50), ("1101", True, 200 / 3)],
+    )
+    def test_one_answer_by_hand(self, known, attributes, percent):
+        """Of classes one is right throughout; of two attributes a task each, also where it is the only one."""
+        known = np.array(list(known)) == "1"
+        assert decision.one_answer(known, attributes) == pytest.approx(percent)
+
+    def test_the_interval_of_a_bias_holds_its_estimate(self):
+        """Ten groups alike: every gap that is drawn is larger than none, and their sum much larger."""
+        drawn = np.abs(np.random.default_rng(0).normal(0, 0.1, (500, 10, 2))).sum((1, 2))
+        low, high = decision.around(1.0, drawn)
+        assert decision.interval(drawn)[0] > 1.0 and 0 <= low < 1.0 < high
+        assert high - low == pytest.approx(np.ptp(decision.interval(drawn)))
+        assert decision.around(0.0, drawn)[0] == 0
 
 
 class TestSplit:
@@ -230,6 +256,13 @@ class TestMitigated:
         assert "a note" in text and "ε 0.3" in text
         assert "<b>|top" in text and "&lt;b&gt;|top" in page and "<b>|top" not in page
         assert json.loads(json.dumps(found.report.numbers))["recommended"] == found.recommended
+
+    def test_groups_without_a_training_image_are_told_apart(self, found):
+        """A name of a group has a comma in it."""
+        training = found.parts.training
+        left = training[(training.targets == 2) | (training.bias == 0)]
+        report = mitigate_report.report(replace(found, parts=replace(found.parts, training=left)), ())
+        assert "2 groups have no training image: <b>|top, blue; middle, blue." in report.summary
 
     @pytest.mark.parametrize(
         ("asked", "words"),

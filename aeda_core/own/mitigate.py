@@ -187,7 +187,12 @@ def mitigate(
         trials=tuple(tried),
         tested=(tested[0], tested[1]),
         replicates=(original, candidate),
-        verdict=decision.verdict(original, candidate, _n_tasks(tested[0].evaluation, parts.test)),
+        verdict=decision.verdict(
+            original,
+            candidate,
+            _n_tasks(tested[0].evaluation, parts.test),
+            decision.one_answer(metrics.defined(tested[0].evaluation.confusion), parts.test.targets.ndim == 2),
+        ),
     )
 
 

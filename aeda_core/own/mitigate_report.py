@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import aeda_core
 from aeda_core import metrics
 from aeda_core.datasets.base import BiasedImages
+from aeda_core.datasets.labels import counted
 from aeda_core.own import decision
 from aeda_core.own.audit_report import LIMITS
 from aeda_core.own.comparable import caution
@@ -32,7 +33,7 @@ def report(found: Mitigated, notes: Sequence[str]) -> Report:
     if undefined := found.tested[0].evaluation.undefined:
         said.append(f"Nothing is said about {', '.join(undefined)}: a group of theirs has no test image.")
     if empty := parts.training.empty_groups():
-        said.append(f"Groups without a training image: {', '.join(empty)}.")
+        said.append(counted(empty, "group has no training image", "groups have no training image", "; "))
     return Report(f"A fairer classifier for {found.name}?", said, sections, notes, _numbers(found))
 
 
@@ -106,6 +107,7 @@ def _method(found: Mitigated) -> list[str]:
         "between the bias values' accuracies, summed over the target tasks. bACC less half the mean gap is, of two "
         "bias values, the accuracy of the one that does worse, averaged over the tasks. Intervals hold the middle 95 % "
         "of Bayesian bootstrap draws of identities; those of a difference take the same draws for both classifiers. "
+        "Drawing again makes gaps larger, so the interval of a model bias is moved to where the estimate is. "
         "What another training would change is in none of them.",
     ]
 
@@ -114,7 +116,7 @@ def _estimates(each: Outcome, replicates: decision.Replicates) -> tuple[Estimate
     """bACC and model bias."""
     return (
         Estimate(each.evaluation.bacc, *decision.interval(replicates["bacc"])),
-        Estimate(each.evaluation.bias, *decision.interval(replicates["bias"])),
+        Estimate(each.evaluation.bias, *decision.around(each.evaluation.bias, replicates["bias"])),
     )
 
 
