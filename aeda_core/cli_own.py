@@ -178,15 +178,19 @@ def show(report: Report) -> None:
     for section in report.sections:
         for part in section.parts:
             if isinstance(part, Table):
-                out.print("", _grid(part), sep="\n")
+                out.print("", Text(part.caption, style="italic"), _grid(part), sep="\n")
     for note in report.notes:
         out.print(Text(f"Note: {note}", style="yellow"))
 
 
 def _grid(table: Table) -> Grid:
-    grid = Grid(title=Text(table.caption), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
     for place, name in enumerate(table.head):
-        grid.add_column(Text(name), justify="left" if place < table.words else "right")
+        if place < table.words:
+            grid.add_column(Text(name))
+        else:
+            widest = max((len(row[place]) for row in table.rows), default=0)
+            grid.add_column(Text(name), justify="right", min_width=widest)  # a number and its interval stay on one line
     for row in table.rows:
         grid.add_row(*map(Text, row))
     return grid

@@ -198,7 +198,8 @@ def _method(trained: dict[str, Any] | None) -> list[str]:
         "bACC is the mean of the accuracies of all groups. Model bias is Eq. (1) of Zhang and Sang (2020), the gap "
         "between the bias values' accuracies, summed over the target tasks: 0 is fair, 1 for each task the worst.",
         "Intervals of accuracies are Wilson's, with as many trials as a group has identities; the others hold the "
-        f"middle 95 % of {REPLICATES} Bayesian bootstrap draws of identities. Chance is judged by {DEALS:,} deals of "
+        f"middle 95 % of {REPLICATES} Bayesian bootstrap draws of identities. Drawing again makes gaps larger, so the "
+        f"interval of the model bias is moved to where the estimate is. Chance is judged by {DEALS:,} deals of "
         "the right answers to the bias values. What another training would change is in none of this.",
         made,
     ]
