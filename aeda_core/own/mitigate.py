@@ -211,7 +211,7 @@ def split(folder: Folder, seed: int) -> Parts:
         given = np.asarray(folder.splits)
         rest, validation, test = (torch.from_numpy(np.flatnonzero(given == name)) for name in SPLITS)
     if not len(validation):
-        training, held_out = replace(folder, data=data[rest], paths=(), splits=None).folds(n_parts, seed)[0]
+        training, held_out = replace(folder[rest], splits=None).folds(n_parts, seed)[0]
         rest, validation = rest[training], rest[held_out]
     parts = Parts(data[rest], data[validation], data[test])
     for what, part in (("choose by", parts.validation), ("test on", parts.test)):
