@@ -38,6 +38,7 @@ Targets = Annotated[
 ]
 Bias = Annotated[str, typer.Option(metavar="COLUMN", help="the bias variable: what a prediction should not depend on")]
 Identity = Annotated[str, typer.Option(metavar="COLUMN", help="who or what a picture shows, where some show the same")]
+Split = Annotated[str, typer.Option(metavar="COLUMN", help="of train, validation and test; otherwise drawn")]
 PathColumn = Annotated[str, typer.Option("--path", metavar="COLUMN", help="the pictures' paths in the folder")]
 Size = Annotated[int, typer.Option(help="height and width in pixels that pictures are brought to")]
 Network = Annotated[str, typer.Option(help="auto, efficientnet_lite0 or small_cnn")]
@@ -52,6 +53,7 @@ def audit(
     target: Targets = None,
     bias: Bias = "bias",
     identity: Identity = "",
+    split: Split = "",
     path: PathColumn = "path",
     size: Size = 64,
     network: Network = "auto",
@@ -84,7 +86,7 @@ def audit(
             predictions, target=targets, bias=bias, predicted=answers, identity=identity or None, seed=seed
         )
     else:
-        folder = read(images, labels, targets, bias, identity, size, path)
+        folder = read(images, labels, targets, bias, identity, size, path, split)
         with going_on():
             found = audited(
                 folder, network=network, folds=folds, epochs=epochs, seed=seed, mirror=mirror, show_images=show_images
@@ -100,7 +102,7 @@ def mitigate(
     target: Targets = None,
     bias: Bias = "bias",
     identity: Identity = "",
-    split: Annotated[str, typer.Option(metavar="COLUMN", help="of train, validation and test; otherwise drawn")] = "",
+    split: Split = "",
     path: PathColumn = "path",
     size: Size = 64,
     network: Network = "auto",
@@ -147,7 +149,7 @@ def read(
     identity: str,
     size: int,
     path: str,
-    split: str = "",
+    split: str,
 ) -> Folder:
     """The images that a command is given. Raises Problem if they are missing."""
     if images is None or labels is None:
@@ -178,15 +180,19 @@ def show(report: Report) -> None:
     for section in report.sections:
         for part in section.parts:
             if isinstance(part, Table):
-                out.print("", _grid(part), sep="\n")
+                out.print("", Text(part.caption, style="italic"), _grid(part), sep="\n")
     for note in report.notes:
         out.print(Text(f"Note: {note}", style="yellow"))
 
 
 def _grid(table: Table) -> Grid:
-    grid = Grid(title=Text(table.caption), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
     for place, name in enumerate(table.head):
-        grid.add_column(Text(name), justify="left" if place < table.words else "right")
+        if place < table.words:
+            grid.add_column(Text(name))
+        else:
+            widest = max((len(row[place]) for row in table.rows), default=0)
+            grid.add_column(Text(name), justify="right", min_width=widest)  # a number and its interval stay on one line
     for row in table.rows:
         grid.add_row(*map(Text, row))
     return grid

@@ -247,6 +247,29 @@ class TestAudit:
         assert first.numbers == again.numbers
         assert first.numbers["trained"]["folds"] == 2
 
+    def test_a_split_is_judged_by_its_test_images_alone(self, people, make_model, monkeypatch):
+        seen = []
+
+        def trained(method, data, *_, **__):
+            seen.extend(data.identities.tolist())
+            return make_model(seed=0)
+
+        monkeypatch.setattr(auditing, "fit_once", trained)
+        splits = tuple(("train", "validation", "test")[who % 3] for who in people.identities.tolist())
+        names = tuple(f"{number}.png" for number in range(60))
+        found = audit(Folder(people, names, splits, (), "people"), network="small_cnn", epochs=1, progress=False)
+        tested = people.identities % 3 == 2
+        assert sorted(seen) == people.identities[people.identities % 3 == 0].tolist()
+        expected = metrics.bacc(metrics.count(people[tested], metrics.predicted(make_model(seed=0), people[tested])))
+        assert found.numbers["overall"]["bacc"]["value"] == pytest.approx(expected)
+        assert "judged by those that it gives for testing" in str(found)
+
+    @pytest.mark.parametrize("only", ["train", "test"])
+    def test_a_split_without_a_side_is_refused(self, people, only, refused):
+        folder = Folder(people, (), (only,) * 60, (), "people")
+        with refused(DataError, f"has {60 * (only == 'train')} images to train on and {60 * (only == 'test')} to test"):
+            audit(folder, progress=False)
+
     def test_images_are_in_the_report_only_if_asked_for(self, people):
         assert "data:image" not in audit(people, folds=2, epochs=1, progress=False).page()
         assert "data:image/png" in audit(people, folds=2, epochs=1, progress=False, show_images=True).page()

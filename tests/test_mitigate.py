@@ -1,5 +1,6 @@
 """A fairer classifier of one's own images: the rule, the split, what is kept, what is written and that it is used."""
 
+import io
 import json
 import os
 import re
@@ -15,18 +16,20 @@ import pytest
 import torch
 from packaging.requirements import Requirement
 from PIL import Image
+from rich.console import Console
 from torch import nn
 from typer.testing import CliRunner
 
-from aeda_core import cli, load_model, metrics, mitigate, predict
-from aeda_core.datasets import DataError
+from aeda_core import cli, cli_own, load_model, metrics, mitigate, predict
+from aeda_core.datasets import BiasedImages, DataError
 from aeda_core.datasets.folder import Folder
 from aeda_core.errors import Problem
 from aeda_core.models import Classifier
 from aeda_core.networks import imagenet
-from aeda_core.own import decision, training
+from aeda_core.own import decision, mitigate_report, training
 from aeda_core.own import mitigate as mitigating
 from aeda_core.own.network import Build, network_for
+from aeda_core.own.report import Report, Section, Table
 
 
 @pytest.fixture(autouse=True)
@@ -56,10 +59,36 @@ class TestDecision:
         generator = np.random.default_rng(0)
         shared, own = generator.normal(60, 5, 500), generator.normal(0, 0.5, 500)
         original = {"bacc": shared, "bias": np.full(500, 2.0)}
-        found = decision.verdict(original, {"bacc": shared + own + bacc, "bias": np.full(500, 2.0 + bias)}, n_tasks=4)
+        found = decision.verdict(original, {"bacc": shared + own + bacc, "bias": np.full(500, 2.0 + bias)}, 4, 10)
         assert found.better == better
         assert found.bacc[0] < bacc < found.bacc[1]
         assert ("Original is recommended" in found.sentence) == (not better)
+
+    @pytest.mark.parametrize(("constant", "better"), [(40, True), (50, False)])
+    def test_an_answer_that_is_the_same_for_everybody_is_not_recommended(self, constant, better):
+        """It has no bias, and so beats an Original that is hardly more accurate."""
+        bacc = np.random.default_rng(0).normal(50, 1, 500)
+        original = {"bacc": bacc + 2, "bias": np.full(500, 1.0)}
+        found = decision.verdict(original, {"bacc": bacc, "bias": np.zeros(500)}, 4, constant)
+        assert found.worst[0] > 0 and found.better == better
+        assert ("one answer for everybody" in found.sentence) == (not better)
+
+    @pytest.mark.parametrize(
+        ("known", "attributes", "percent"),
+        [("1111", False, 25), ("1101", False, 100 / 3), ("1111", True, 50), ("1101", True, 200 / 3)],
+    )
+    def test_one_answer_by_hand(self, known, attributes, percent):
+        """Of classes one is right throughout; of two attributes a task each, also where it is the only one."""
+        known = np.array(list(known)) == "1"
+        assert decision.one_answer(known, attributes) == pytest.approx(percent)
+
+    def test_the_interval_of_a_bias_holds_its_estimate(self):
+        """Ten groups alike: every gap that is drawn is larger than none, and their sum much larger."""
+        drawn = np.abs(np.random.default_rng(0).normal(0, 0.1, (500, 10, 2))).sum((1, 2))
+        low, high = decision.around(1.0, drawn)
+        assert decision.interval(drawn)[0] > 1.0 and 0 <= low < 1.0 < high
+        assert high - low == pytest.approx(np.ptp(decision.interval(drawn)))
+        assert decision.around(0.0, drawn)[0] == 0
 
 
 class TestSplit:
@@ -196,6 +225,26 @@ class TestMitigated:
         assert np.array_equal(found.tested[1].evaluation.confusion, judged)
         assert found.options["epsilon"] in [trial["epsilon"] for trial in mitigating.TRIALS[:2]]
 
+    def test_of_every_setting_it_is_said_how_often_its_attack_succeeds(self, found):
+        original, *tried = found.trials
+        assert original.reached is None and all(0 <= each.reached <= 1 for each in tried)
+        assert "Attack succeeds (%)" in str(found.report)
+
+    @pytest.mark.parametrize(("levels", "share"), [(40, 0.0), (60, 1.0)])
+    def test_an_attack_reaches_over_the_middle_between_two_colours(self, levels, share):
+        """Red of 100 and of 200 levels, and a bias head that tells them apart at 150."""
+        red = torch.tensor([100, 200] * 4, dtype=torch.uint8)
+        images = torch.zeros(8, 3, 2, 2, dtype=torch.uint8)
+        images[:, 0] = red.view(-1, 1, 1)
+        bias = (red == 200).long()
+        data = BiasedImages(images, bias, bias, torch.arange(8), ("a", "b"), ("dark", "bright"))
+        model = Classifier(nn.Flatten(), 12, 2)
+        with torch.no_grad():
+            model.bias_head.weight.copy_(torch.tensor([[-1.0], [1.0]]) * torch.tensor([1.0] * 4 + [0.0] * 8))
+            model.bias_head.bias.copy_(torch.tensor([1.0, -1.0]) * 4 * (2 * 150 / 255 - 1))
+        options = {"epsilon": levels / 255, "step_size": 0.4 * levels / 255, "lambda_": 1.0}
+        assert mitigating.reached(model, data, options) == share
+
     def test_what_is_recommended_follows_from_the_rule(self, found):
         assert (found.recommended == "original") == (not found.verdict.better)
         assert found.classifier is found.tested[found.verdict.better].classifier
@@ -207,6 +256,13 @@ class TestMitigated:
         assert "a note" in text and "ε 0.3" in text
         assert "<b>|top" in text and "&lt;b&gt;|top" in page and "<b>|top" not in page
         assert json.loads(json.dumps(found.report.numbers))["recommended"] == found.recommended
+
+    def test_groups_without_a_training_image_are_told_apart(self, found):
+        """A name of a group has a comma in it."""
+        training = found.parts.training
+        left = training[(training.targets == 2) | (training.bias == 0)]
+        report = mitigate_report.report(replace(found, parts=replace(found.parts, training=left)), ())
+        assert "2 groups have no training image: <b>|top, blue; middle, blue." in report.summary
 
     @pytest.mark.parametrize(
         ("asked", "words"),
@@ -345,3 +401,12 @@ def test_the_command_trains_and_writes(tmp_path, biased_images):
     done = CliRunner().invoke(cli.app, told)
     assert done.exit_code == 0, done.output
     assert "Original" in done.output and (tmp_path / "model" / "report.html").exists()
+
+
+def test_an_interval_stays_on_one_line_of_a_narrow_terminal(monkeypatch):
+    head = ["Target", "Better over worse", "Gap (points)", "If fair", "p", "More than chance", "Share (%)"]
+    row = ["3", "green over blue", "97.6 [96.2, 98.6]", "9.0", "0.0005", "yes", "98"]
+    table = Table("The gaps.", head, [row], words=2)
+    monkeypatch.setattr(cli_own, "out", console := Console(width=80, record=True, file=io.StringIO()))
+    cli_own.show(Report("An audit", [], [Section("The gaps", [table])], [], {}))
+    assert "97.6 [96.2, 98.6]" in console.export_text()

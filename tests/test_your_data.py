@@ -50,9 +50,12 @@ class TestPictures:
             assert tuple(pixels[0, 0]) == BACKGROUNDS[row["background"]]
 
     def test_the_background_goes_with_the_class_as_often_as_asked(self, rows):
-        own = [row["background"] == (HIGH if int(row["digit"]) > 4 else LOW) for row in rows]
-        assert len(own) == SMALL.n_images
-        assert np.mean(own) == pytest.approx(SMALL.correlation, abs=0.05)
+        own = {split: [] for split in your_data.SPLITS}
+        for row in rows:
+            own[row["split"]].append(row["background"] == (HIGH if int(row["digit"]) > 4 else LOW))
+        assert {split: len(some) for split, some in own.items()} == {"train": 600, "validation": 200, "test": 200}
+        assert np.mean(own["train"]) == pytest.approx(SMALL.correlation, abs=0.05)
+        assert np.mean(own["validation"] + own["test"]) == pytest.approx(1 / 3, abs=0.1)
 
     def test_what_was_spoilt_is_noticed_and_left_out(self, folder, rows):
         missing, unnamed, damaged = folder.notes

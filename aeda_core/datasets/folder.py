@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ class Folder:
 
     data:   the images, square and of one size, and their labels; its identities are those of the CSV's column, or one
             for each image
-    paths:  of each image, relative to the folder, as the CSV has it
+    paths:  of each image, relative to the folder, as the CSV has it; none where there is no folder
     splits: `train`, `validation` or `test` for each image; None where the CSV was not asked for it
     notes:  what was left out or looks like a mistake, a sentence each
     name:   of the folder
@@ -64,6 +64,27 @@ class Folder:
         strata = _strata(self.data, n)
         parts = splitter.split(np.zeros(len(strata)), strata, None if alone else identities)
         return [(torch.from_numpy(rest), torch.from_numpy(part)) for rest, part in parts]
+
+    def __getitem__(self, index: Tensor) -> Folder:
+        """The images at `index`, int64."""
+        some = index.tolist()
+        paths = tuple(self.paths[i] for i in some) if self.paths else ()
+        splits = None if self.splits is None else tuple(self.splits[i] for i in some)
+        return replace(self, data=self.data[index], paths=paths, splits=splits)
+
+    def parts(self, n: int, seed: int = 0) -> list[tuple[Tensor, Tensor]]:
+        """What to train on and what to judge by: `folds`, or once the images for training and those for testing of the
+        split that the CSV gives. Raises DataError if one of the two is empty."""
+        if self.splits is None:
+            return self.folds(n, seed)
+        given = np.asarray(self.splits)
+        trained, tested = (torch.from_numpy(np.flatnonzero(given == name)) for name in ("train", "test"))
+        if not len(trained) or not len(tested):
+            raise DataError(
+                f"the split of '{self.name}' has {len(trained)} images to train on and {len(tested)} to test on; an "
+                "audit takes both. Without a split every image is predicted by a training on others."
+            )
+        return [(trained, tested)]
 
     def held_out(self, share: float, seed: int = 0) -> tuple[Tensor, Tensor]:
         """The indices of the rest, and of about `share` of the images, in (0, 0.5], as `folds` would deal them."""

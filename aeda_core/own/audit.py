@@ -30,12 +30,15 @@ WRONG = 12
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """What was predicted of every image by a classifier that had seen nothing of its identity.
+    """What was predicted of images by classifiers that had seen nothing of their identities.
 
-    logits:  float32 (N, T), of classes or attributes
+    judged:  int64 (M,), which images these are: all, or where the CSV gives a split, those to test on
+    logits:  float32 (M, T), of classes or attributes
     network: what was trained, in words
+    folds:   how often; 1 where the CSV gives a split
     """
 
+    judged: Tensor
     logits: Tensor
     network: str
     folds: int
@@ -53,7 +56,8 @@ def audit(
     show_images: bool = False,
     progress: bool = True,
 ) -> Report:
-    """Train the plain classifier on all persons but some, for each of `folds` parts, and judge it by the others.
+    """Train the plain classifier on all persons but some, for each of `folds` parts, and judge it by the others; or
+    once by the split that `images` have.
 
     images:      as `read_folder` gives them, or made by hand
     network:     as `network_for` takes it
@@ -65,14 +69,15 @@ def audit(
     Raises Problem if there is nothing to compare, or no such parts can be made.
     """
     folder = images if isinstance(images, Folder) else Folder(images, (), None, (), "images")
-    data = folder.data
-    require_comparable(data)
+    require_comparable(folder.data)
     if epochs is not None and epochs < 1:
         raise Problem(f"epochs is {epochs}; it takes at least 1 to learn something.")
     found = cross_fitted(folder, network, folds, epochs, seed, mirror, progress)
-    predicted = predictions(found.logits, data.targets)
-    measured = measure(data, predicted, seed)
-    trained = {"network": found.network, "folds": folds, "epochs": found.epochs, "seed": seed, "mirror": mirror}
+    if len(found.judged) < len(folder):  # otherwise nothing is to be copied
+        folder = folder[found.judged]
+    data = folder.data
+    measured = measure(data, predictions(found.logits, data.targets), seed)
+    trained = {"network": found.network, "folds": found.folds, "epochs": found.epochs, "seed": seed, "mirror": mirror}
     sections = [Section("Wrong with most confidence", [_wrong(folder, found.logits)])] if show_images else []
     return audit_report.report(folder.name, data, measured, trained, folder.notes, sections)
 
@@ -109,16 +114,17 @@ def cross_fitted(
     mirror: bool,
     progress: bool,
 ) -> OutOfFold:
-    """What the plain classifier says of every image, trained on the parts that do not hold its identity."""
-    data, parts = folder.data, folder.folds(folds, seed)
+    """What the plain classifier says of the images to judge by, trained on others (see `Folder.parts`)."""
+    data, parts = folder.data, folder.parts(folds, seed)
     description, builder = network_for(data, network)
     n_epochs = epochs or epochs_for(len(parts[0][0]), builder)
     logits = torch.empty(len(data), len(data.target_names))
-    with estimated(data[parts[0][0]], builder, [("original", {})] * folds, n_epochs, shown=progress) as tick:
+    with estimated(data[parts[0][0]], builder, [("original", {})] * len(parts), n_epochs, shown=progress) as tick:
         for rest, part in parts:
             classifier = fit_once("original", data[rest], builder, n_epochs, seed, tick("original"), mirror=mirror)
             logits[part] = _logits(classifier, data.images[part])
-    return OutOfFold(logits, description, folds, n_epochs)
+    judged = torch.cat([part for _, part in parts]).sort().values
+    return OutOfFold(judged, logits[judged], description, len(parts), n_epochs)
 
 
 def _logits(classifier: Classifier, images: Tensor) -> Tensor:

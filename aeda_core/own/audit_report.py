@@ -45,7 +45,7 @@ def report(
         Section("The groups", [_sizes(data)]),
         Section("Accuracy of every group", [_dots(data, measured), _accuracies(measured)]),
         Section("The gaps", _gaps(measured)),
-        Section("Imbalance and gap", _imbalance(measured, own=trained is not None)),
+        Section("Imbalance and gap", _imbalance(measured, own=trained is not None and trained["folds"] > 1)),
         *more,
         Section("How this was found", _method(trained)),
         Section("What an audit cannot tell", LIMITS),
@@ -187,18 +187,25 @@ def _method(trained: dict[str, Any] | None) -> list[str]:
         how = "The predictions are another classifier's. They are taken as made of images that it was not trained on."
     else:
         mirrored = ", on mirrored images, too" if trained["mirror"] else ""
-        how = (
-            f"The plain classifier ({trained['network']}) was trained {trained['folds']} times for {trained['epochs']} "
-            f"epochs{mirrored}, each time on all identities but those of one of {trained['folds']} parts, and judged "
-            "by that part, so that every image was predicted by a classifier that had not seen its identity (seed "
-            f"{trained['seed']})."
-        )
+        how = f"The plain classifier ({trained['network']}) was trained "
+        if trained["folds"] == 1:
+            how += (
+                f"for {trained['epochs']} epochs{mirrored}, on the images that the CSV gives for training, "
+                f"and judged by those that it gives for testing (seed {trained['seed']})."
+            )
+        else:
+            how += (
+                f"{trained['folds']} times for {trained['epochs']} epochs{mirrored}, each time on all identities but "
+                f"those of one of {trained['folds']} parts, and judged by that part, so that every image was predicted "
+                f"by a classifier that had not seen its identity (seed {trained['seed']})."
+            )
     return [
         how,
         "bACC is the mean of the accuracies of all groups. Model bias is Eq. (1) of Zhang and Sang (2020), the gap "
         "between the bias values' accuracies, summed over the target tasks: 0 is fair, 1 for each task the worst.",
         "Intervals of accuracies are Wilson's, with as many trials as a group has identities; the others hold the "
-        f"middle 95 % of {REPLICATES} Bayesian bootstrap draws of identities. Chance is judged by {DEALS:,} deals of "
+        f"middle 95 % of {REPLICATES} Bayesian bootstrap draws of identities. Drawing again makes gaps larger, so the "
+        f"interval of the model bias is moved to where the estimate is. Chance is judged by {DEALS:,} deals of "
         "the right answers to the bias values. What another training would change is in none of this.",
         made,
     ]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from aeda_core import metrics
 from aeda_core.datasets.base import BiasedImages
-from aeda_core.own.decision import Interval, interval
+from aeda_core.own.decision import Interval, around, interval
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -156,9 +156,10 @@ def measure(data: BiasedImages, predicted: Tensor, seed: int = 0) -> Measured:
 def _overall(data: BiasedImages, predicted: Tensor, counts: Integers, gaps: tuple[Gap, ...], seed: int) -> Overall:
     known = metrics.defined(counts)
     others = metrics.bootstrap(data, predicted, REPLICATES, seed)
+    bias = metrics.model_bias(counts, known)
     return Overall(
         bacc=Estimate(metrics.bacc(counts, known), *interval(others["bacc"])),
-        bias=Estimate(metrics.model_bias(counts, known), *interval(others["bias"])),
+        bias=Estimate(bias, *around(bias, others["bias"])),
         floor=sum(gap.floor for gap in gaps),
     )
 

@@ -11,12 +11,13 @@ import torch
 from torch import nn
 
 from aeda_core import metrics, storage
+from aeda_core.attack import Attack
 from aeda_core.datasets.base import BiasedImages, DataError
 from aeda_core.datasets.folder import Folder
 from aeda_core.errors import Problem
 from aeda_core.methods import METHODS
 from aeda_core.metrics import Evaluation
-from aeda_core.models import Classifier
+from aeda_core.models import Classifier, frozen, in_chunks
 from aeda_core.own import card, decision, mitigate_report, saved
 from aeda_core.own.comparable import require_comparable
 from aeda_core.own.network import network_for
@@ -47,6 +48,9 @@ SPLITS = ("train", "validation", "test")
 
 REPLICATES = 1000
 
+ATTACKED = 200
+"""How many of the images to choose by are attacked, to see whether the attack reaches another bias value at all."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -59,12 +63,17 @@ class Parts:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A classifier and what it does on some images; `worst` is what classifiers are compared by (see `decision`)."""
+    """A classifier and what it does on some images.
+
+    worst:   what classifiers are compared by (see `decision`)
+    reached: of AEDA's, how often its attack makes it see another bias value (see `reached`)
+    """
 
     label: str
     classifier: Classifier
     evaluation: Evaluation
     worst: float
+    reached: float | None
 
 
 @dataclass(frozen=True)
@@ -178,7 +187,12 @@ def mitigate(
         trials=tuple(tried),
         tested=(tested[0], tested[1]),
         replicates=(original, candidate),
-        verdict=decision.verdict(original, candidate, _n_tasks(tested[0].evaluation, parts.test)),
+        verdict=decision.verdict(
+            original,
+            candidate,
+            _n_tasks(tested[0].evaluation, parts.test),
+            decision.one_answer(metrics.defined(tested[0].evaluation.confusion), parts.test.targets.ndim == 2),
+        ),
     )
 
 
@@ -197,7 +211,7 @@ def split(folder: Folder, seed: int) -> Parts:
         given = np.asarray(folder.splits)
         rest, validation, test = (torch.from_numpy(np.flatnonzero(given == name)) for name in SPLITS)
     if not len(validation):
-        training, held_out = replace(folder, data=data[rest], paths=(), splits=None).folds(n_parts, seed)[0]
+        training, held_out = replace(folder[rest], splits=None).folds(n_parts, seed)[0]
         rest, validation = rest[training], rest[held_out]
     parts = Parts(data[rest], data[validation], data[test])
     for what, part in (("choose by", parts.validation), ("test on", parts.test)):
@@ -215,7 +229,21 @@ def _outcome(method: str, options: dict[str, Any], classifier: Classifier, data:
         label = f"{label}, ε {options['epsilon']:g}, λ {options['lambda_']:g}"
     found = metrics.evaluate(classifier, data)
     worst = decision.worst(found.bacc, found.bias, _n_tasks(found, data))
-    return Outcome(label, classifier, found, float(worst))
+    return Outcome(label, classifier, found, float(worst), reached(classifier, data, options) if options else None)
+
+
+def reached(classifier: Classifier, data: BiasedImages, options: dict[str, Any]) -> float:
+    """The share of the images, or of ATTACKED of them, that the attack makes h_b take for another bias value.
+
+    Near 0 the radius does not reach from one bias value to another, and examples within it show nothing new.
+    options: of METHOD; its ε, length of step and λ are those of the attack
+    """
+    some = data[torch.linspace(0, len(data) - 1, min(len(data), ATTACKED)).long()]
+    attack, towards = Attack(**{name: options[name] for name in ("epsilon", "step_size", "lambda_")}), some.other_bias()
+    examples = attack.on_uint8(classifier, some.images, towards, some.targets)
+    with frozen(classifier):
+        seen = in_chunks(lambda images: classifier(images)[1], examples).argmax(1)
+    return float((seen == towards).double().mean())
 
 
 def _n_tasks(found: Evaluation, data: BiasedImages) -> int:
