@@ -4,6 +4,7 @@ import pytest
 from test_faces import record
 
 from aeda_core.display import pretrained as display
+from aeda_core.display import tables
 from aeda_core.experiments import pretrained
 from aeda_core.experiments.pretrained import CHOSEN, METHODS, TUNING, PretrainedParameters
 from aeda_core.findings import scorecard
@@ -88,11 +89,20 @@ class TestShown:
         assert figure.alt.count("Original: 70.0") == 1 and figure.alt.count("from epoch 1: ") == 2
         assert "AEDA_robust, λ 0.9, rate of the bias head 0.0001, from epoch 3: 72.0 at 0.03" in figure.alt
 
+    def test_a_linear_bias_head_is_told_from_one_with_hidden_units(self, faces):
+        tried = [
+            faces[0].model_copy(update={"spec": spec})
+            for spec in pretrained.tuning(P)
+            if spec.method == "adversarial_debiasing"
+        ]
+        assert tables.tuning(tried, ()).data["what was changed"].nunique() == len(TUNING["adversarial_debiasing"])
+
     def test_the_introduction_says_what_is_left_of_the_effect(self, faces):
-        weighed = (record("reweighting", fold, lean=0.1, right=0.72) for fold in range(3))
-        alike = (record("adversarial_debiasing", fold) for fold in range(3))
-        said = scorecard.pretrained([*judged("pretrained", [*faces, *weighed, *alike])])
-        assert said.index("AEDA_robust ") < said.index("Reweighting ") and "Adversarial" not in said
+        alike = [record("adversarial_debiasing", fold) for fold in range(3)]
+        ahead = [record("adversarial_debiasing", fold, lean=0.1, right=0.72) for fold in range(3)]
+        assert "Adversarial" not in scorecard.pretrained(judged("pretrained", [*faces, *alike]))
+        said = scorecard.pretrained(judged("pretrained", [*faces, *ahead]))
+        assert said.index("AEDA_robust ") < said.index("Adversarial debiasing ")
         assert said.count("is higher than Original's: 2.00 [2.00, 2.00] points more") == 3
         assert said.count("Its bias is lower than Original's: 0.24 [0.24, 0.24] times as much") == 3
         assert scorecard.pretrained(judged("pretrained", [])) == ""

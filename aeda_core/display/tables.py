@@ -289,13 +289,13 @@ def tuning(tried: Sequence[RunRecord], used: Sequence[RunRecord] = ()) -> Table:
     plain: dict[str, dict[str, Any]] = {}
     for method in dict.fromkeys(record.spec.method for record in tried):
         own = [record for record in tried if record.spec.method == method]
-        options = [_given(r) for r in own if _but_length(r) in chosen[method]] or [_given(r) for r in own]
+        options = [_tried(r) for r in own if _but_length(r) in chosen[method]] or [_tried(r) for r in own]
         plain[method] = {k: Counter(str(o.get(k)) for o in options).most_common(1)[0][0] for k in options[0]}
     trials: dict[str, dict[str, list[RunRecord]]] = {}
     used_as: dict[str, set[str]] = {}
     for record in tried:
         method = record.spec.method
-        changed = {k: v for k, v in _given(record).items() if str(v) != plain[method].get(k)}
+        changed = {k: v for k, v in _tried(record).items() if str(v) != plain[method].get(k)}
         setting = _in_words(changed).replace(DASH, "nothing")
         trials.setdefault(label(method), {}).setdefault(setting, []).append(record)
         if _but_length(record) in chosen[method]:
@@ -326,6 +326,11 @@ def _given(record: RunRecord) -> dict[str, Any]:
     spec = record.spec
     made = {name: spec.data[name] for name in ("correlation",) if name in spec.data}
     return {**spec.model, **spec.plan, **spec.options, **made}
+
+
+def _tried(record: RunRecord) -> dict[str, Any]:
+    """The same, with what a linear bias head leaves unsaid, so that it is told from one with hidden units."""
+    return {"bias_hidden": 0, **_given(record)}
 
 
 def _but_length(record: RunRecord) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from aeda_core.experiments.chapter import Chapter
 from aeda_core.profiles import ParameterError, Parameters
 from aeda_core.runs import RunSpec
 
-METHODS = ("original", "reweighting", "adversarial_debiasing", "aeda_robust", "aeda_robust_warm")
+METHODS = ("original", "adversarial_debiasing", "aeda_robust", "aeda_robust_warm")
 
 PLAN: dict[str, Any] = {"learning_rate": 3e-4, "batch_size": 64, "task_balance": 1.0}
 """How every method is trained, where its setting says nothing else."""
@@ -24,7 +24,6 @@ _ATTACK = {"epsilon": 0.08, "lambda_": 0.9, "start": 2, "bias_learning_rate": 1e
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "original": {},
-    "reweighting": {},
     "adversarial_debiasing": {"strength": 0.1, "bias_hidden": 256},
     "aeda_robust": {**_ATTACK, "step_size": 0.053, "steps": 3},
     "aeda_robust_warm": {**_ATTACK, "step_size": 0.08, "steps": 1},
@@ -37,14 +36,6 @@ TUNING: dict[str, tuple[dict[str, Any], ...]] = {
         {"learning_rate": 1e-4},
         {"learning_rate": 1e-3},
         {"batch_size": 32},
-        {"task_balance": 0.5},
-        {"task_balance": 0.0},
-    ),
-    "reweighting": (
-        {},
-        {"learning_rate": 3e-5},
-        {"learning_rate": 1e-4},
-        {"batch_size": 128},
         {"task_balance": 0.5},
         {"task_balance": 0.0},
     ),
@@ -77,7 +68,6 @@ TUNING: dict[str, tuple[dict[str, Any], ...]] = {
 
 CHOSEN: dict[str, dict[str, Any]] = {
     "original": {},
-    "reweighting": {},
     "adversarial_debiasing": {},
     "aeda_robust": {"epsilon": 0.03, "step_size": 0.02},
     "aeda_robust_warm": {"epsilon": 0.03, "step_size": 0.03},
