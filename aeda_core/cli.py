@@ -20,8 +20,8 @@ from aeda_core.experiments import CHAPTERS, Chapter
 from aeda_core.methods import METHODS
 from aeda_core.profiles import ParameterError, Parameters
 
-QUIET = ["--log-level=40"]
-"""For a kernel: its warnings about its own wires are no reader's business, its errors are."""
+QUIET = ["--log-level=50"]
+"""For a kernel: what it says about its own wires is no reader's business; what goes wrong in a cell is raised here."""
 ANYWHERE = ("audit", "data", "mitigate", "predict", "run", "sweep")
 """The commands that need no checkout, with its chapters and records."""
 

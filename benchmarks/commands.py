@@ -2,9 +2,11 @@
 
     python -m benchmarks.commands               both
     python -m benchmarks.commands book.laptop   one of them
+    ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 python -m benchmarks.commands   as on a CPU without bf16 units
 
 Installing is not part of it. Writes the rows `book.laptop` and `tests` of data/benchmarks.json: `ours` is seconds by
-the clock, `other` the CPU seconds that all of its processes took, `ratio` how many cores were busy on average.
+the clock, `other` the CPU seconds that all of its processes took, `ratio` how many cores were busy on average. Without
+bf16 units the rows are called `book.laptop.without_bf16` and `tests.without_bf16`.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+import torch
 
 from aeda_core.datasets.base import PROJECT
 from benchmarks.table import put, row
@@ -54,13 +58,14 @@ def _of_children() -> float:
 
 
 def main() -> None:
+    where = "" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else ".without_bf16"
     with tempfile.TemporaryDirectory() as folder:
         for name in sys.argv[1:] or COMMANDS:
             clone = Path(folder, name)
             subprocess.run(["git", "clone", "--quiet", str(PROJECT), str(clone)], check=True)
             by_the_clock, of_cpu = seconds(COMMANDS[name], clone)
-            put([row(name, by_the_clock, of_cpu, [of_cpu / by_the_clock], "s")])
-            print(f"{name}: {by_the_clock:.0f} s, {of_cpu:.0f} CPU s")
+            put([row(f"{name}{where}", by_the_clock, of_cpu, [of_cpu / by_the_clock], "s")])
+            print(f"{name}{where}: {by_the_clock:.0f} s, {of_cpu:.0f} CPU s")
 
 
 if __name__ == "__main__":
