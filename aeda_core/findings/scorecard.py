@@ -70,9 +70,10 @@ def counted(claims: Sequence[Claim]) -> str:
     """The tallies, what they leave out, and how many agreements chance alone would bring."""
     found = Counter(claim.verdict for claim in claims)
     judged = sum(found[verdict] for verdict in JUDGED)
+    tallies = tallied(claims).T.rename_axis("number of")
     return (
-        f"{tallied(claims).to_markdown()}\n\n"
-        "A baseline that does better here than in the paper counts in the second line: it is no evidence for AEDA. "
+        f"{tallies.to_markdown(colalign=('left', *['right'] * tallies.shape[1]))}\n\n"
+        "A baseline that does better here than in the paper counts in the second column: it is no evidence for AEDA. "
         f"Beside these, {found['descriptive']} levels are shown and not judged, "
         f"and {found['not run']} claims were not run. "
         f"Every interval covers {100 * statistics.LEVEL:.0f} % by itself, without a correction for their number: if "
