@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -152,6 +153,7 @@ def _absolute(data: str) -> str:
 
 def _execute_all(given: dict[str, dict[str, str]], folder: Path) -> None:
     """Every notebook with what it is given, several at a time; the first that fails keeps others from being begun."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of every kernel: threads that share a core wait for each other
     with ThreadPoolExecutor(max_workers=provenance.cores()) as executing:
         chapters = {executing.submit(_execute, notebook, folder, told): notebook for notebook, told in given.items()}
         try:

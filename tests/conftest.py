@@ -1,5 +1,6 @@
 """Small sets and models, drawn in memory, that every test can afford; and no test reaches the network."""
 
+import os
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -14,7 +15,9 @@ from aeda_core import models
 from aeda_core.datasets import BiasedImages, mnist
 from aeda_core.datasets.base import PROJECT, fingerprint
 
+# tests run side by side, and threads that share a core wait for each other: here, and in what a test starts
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 # derandomize: the same examples on every machine, so that a red test is red for everyone
 settings.register_profile("tests", deadline=None, max_examples=25, derandomize=True)

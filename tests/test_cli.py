@@ -1,5 +1,6 @@
 """The command line: a reader's mistake is a sentence on stderr and a status of 2, never a traceback."""
 
+import os
 import subprocess
 import sys
 import time
@@ -76,6 +77,15 @@ def test_a_chapter_that_fails_keeps_others_from_being_begun(monkeypatch, tmp_pat
     with pytest.raises(Problem, match="it does not work"):
         cli._execute_all({str(number): {} for number in range(100)}, tmp_path)
     assert len(begun) < 50
+
+
+def test_chapters_that_share_the_cores_compute_with_one_thread_each(monkeypatch, tmp_path):
+    monkeypatch.setenv("OMP_NUM_THREADS", "")  # put back afterwards, whatever the command makes of it
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    seen = []
+    monkeypatch.setattr(cli, "_execute", lambda *_: seen.append(os.environ.get("OMP_NUM_THREADS")))
+    cli._execute_all({"one": {}, "other": {}}, tmp_path)
+    assert seen == ["1", "1"]
 
 
 def test_outside_a_checkout_the_books_commands_say_so():
