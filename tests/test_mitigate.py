@@ -24,6 +24,7 @@ from aeda_core import cli, cli_own, load_model, metrics, mitigate, predict
 from aeda_core.datasets import BiasedImages, DataError
 from aeda_core.datasets.folder import Folder
 from aeda_core.errors import Problem
+from aeda_core.methods import METHODS
 from aeda_core.models import Classifier
 from aeda_core.networks import imagenet
 from aeda_core.own import decision, mitigate_report, training
@@ -62,7 +63,7 @@ class TestDecision:
         found = decision.verdict(original, {"bacc": shared + own + bacc, "bias": np.full(500, 2.0 + bias)}, 4, 10)
         assert found.better == better
         assert found.bacc[0] < bacc < found.bacc[1]
-        assert ("Original is recommended" in found.sentence) == (not better)
+        assert ("Original is recommended" in found.sentence("It")) == (not better)
 
     @pytest.mark.parametrize(("constant", "better"), [(40, True), (50, False)])
     def test_an_answer_that_is_the_same_for_everybody_is_not_recommended(self, constant, better):
@@ -71,7 +72,7 @@ class TestDecision:
         original = {"bacc": bacc + 2, "bias": np.full(500, 1.0)}
         found = decision.verdict(original, {"bacc": bacc, "bias": np.zeros(500)}, 4, constant)
         assert found.worst[0] > 0 and found.better == better
-        assert ("one answer for everybody" in found.sentence) == (not better)
+        assert ("one answer for everybody" in found.sentence("It")) == (not better)
 
     @pytest.mark.parametrize(
         ("known", "attributes", "percent"),
@@ -195,6 +196,20 @@ class TestKept:
         assert all(torch.equal(*pair) for pair in zip(first.parameters(), again.parameters(), strict=True))
         assert {path.name for path in kept.parent.iterdir()} == {kept.name, f"{kept.name}.damaged"}
 
+    def test_a_rate_is_a_share_of_the_networks_learning_rate(self, biased_images):
+        moved = {
+            rate: max(
+                float((new - old).detach().abs().max())
+                for new, old in zip(
+                    training.fit("original", biased_images, self.BUILD, 1, rate=rate).parameters(),
+                    training.fit("original", biased_images, self.BUILD, 1, rate=1e-9).parameters(),
+                    strict=True,
+                )
+            )
+            for rate in (1e-3, 1.0)
+        }
+        assert 0 < 10 * moved[1e-3] < moved[1.0]
+
     def test_small_sets_are_seen_more_often(self):
         few, many = (training.epochs_for(n, self.BUILD) for n in (500, 1_000_000))
         assert few > many == training.FEWEST
@@ -223,11 +238,34 @@ class TestMitigated:
         assert [each.label for each in found.tested] == [original.label, best.label]
         judged = metrics.confusion(best.classifier, found.parts.test)
         assert np.array_equal(found.tested[1].evaluation.confusion, judged)
-        assert found.options["epsilon"] in [trial["epsilon"] for trial in mitigating.TRIALS[:2]]
+        assert found.chosen.label == best.label
+
+    def test_reweighting_is_tried_beside_the_settings_of_aeda(self, found):
+        tried = [(each.label, each.reached is None) for each in found.trials]
+        aeda = METHODS["aeda_robust_warm"].label
+        assert tried == [
+            ("Original", True),
+            ("Reweighting", True),
+            ("Reweighting, rate × 0.33", True),
+            (f"{aeda}, ε 0.06, λ 0.9", False),
+            (f"{aeda}, ε 0.3, λ 0.98", False),
+        ]
+
+    def test_where_a_group_is_empty_reweighting_is_left_out_and_that_is_said(
+        self, biased_images, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr(training, "TRAINED", tmp_path)
+        data = biased_images
+        empty = (data.targets == 0) & (data.bias == data.bias[data.targets == 0].mode().values)
+        left = Folder(data[(~empty).nonzero().flatten()], (), None, (), "bars")
+        found = mitigate(left, trials=1, epochs=1, progress=False)
+        assert [each.label for each in found.trials[1:]] == [found.chosen.label]
+        assert "Reweighting, which is simpler, was not tried" in " ".join(str(found.report).split())
 
     def test_of_every_setting_it_is_said_how_often_its_attack_succeeds(self, found):
         original, *tried = found.trials
-        assert original.reached is None and all(0 <= each.reached <= 1 for each in tried)
+        attacks = [each.reached for each in tried if "ε" in each.label]
+        assert original.reached is None and len(attacks) == 2 and all(0 <= share <= 1 for share in attacks)
         assert "Attack succeeds (%)" in str(found.report)
 
     @pytest.mark.parametrize(("levels", "share"), [(40, 0.0), (60, 1.0)])
@@ -248,11 +286,11 @@ class TestMitigated:
     def test_what_is_recommended_follows_from_the_rule(self, found):
         assert (found.recommended == "original") == (not found.verdict.better)
         assert found.classifier is found.tested[found.verdict.better].classifier
-        assert str(found) == found.verdict.sentence
+        assert str(found) == found.verdict.sentence(found.chosen.label)
 
     def test_the_report_says_it_all(self, found):
         page, text = found.report.page(), str(found.report)
-        assert found.verdict.sentence in found.report.summary
+        assert str(found) in found.report.summary
         assert "a note" in text and "ε 0.3" in text
         assert "<b>|top" in text and "&lt;b&gt;|top" in page and "<b>|top" not in page
         assert json.loads(json.dumps(found.report.numbers))["recommended"] == found.recommended
@@ -288,7 +326,7 @@ class TestSaved:
         card = (saved / "README.md").read_text(encoding="utf-8")
         for heading in ("Model Details", "Uses", "Bias, Risks, and Limitations", "Training Details", "Evaluation"):
             assert f"\n## {heading}\n" in card
-        assert "must not be used" in card and found.verdict.sentence in card
+        assert "must not be used" in card and str(found).replace("_", r"\_") in card
         assert "<b>" not in card and r"&lt;b&gt;\|top" in card and "$" not in card
         rows = [re.split(r"(?<!\\)\|", line) for line in card.splitlines() if line.startswith("|")]
         assert {len(row) for row in rows} <= {5, 6, 7}

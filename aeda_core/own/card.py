@@ -30,7 +30,7 @@ def written(found: Mitigated, about: About) -> str:
     left_out = f"For want of test images of every bias value nothing is said about {_listed(undefined)}. "
     return _template("card.md").substitute(
         name=_plain(found.name),
-        verdict=found.verdict.sentence,
+        verdict=_plain(str(found)),
         network=found.network,
         method=found.tested[found.verdict.better].label,
         size=about.size,

@@ -49,16 +49,15 @@ class Verdict:
     bacc: Interval
     bias: Interval
 
-    @property
-    def sentence(self) -> str:
-        """What is recommended, and why."""
+    def sentence(self, candidate: str) -> str:
+        """What is recommended, and why; `candidate`: what it is called."""
         given = (
             f"bACC changes by {self.bacc[0]:+.1f} to {self.bacc[1]:+.1f} points, model bias by {self.bias[0]:+.2f} to "
             f"{self.bias[1]:+.2f}, and bACC less half the mean gap, by which they are compared, by "
             f"{self.worst[0]:+.1f} to {self.worst[1]:+.1f} points (95 % intervals on the same test images)"
         )
         if self.better:
-            return f"The classifier trained with adversarial examples is recommended. Against Original {given}."
+            return f"{candidate} is recommended. Against Original {given}."
         if self.worst[0] > 0:
             return (
                 "What was tried treats the groups more alike than Original, but so does one answer for everybody, and "

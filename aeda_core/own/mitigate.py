@@ -41,12 +41,19 @@ TRIALS: tuple[dict[str, float], ...] = (
 """The settings that are tried, in this order: the radii of faces and of digits, and others between and around them. A
 step is 0.4 ε long, as in chapter 05."""
 
+RATES = (1.0, 1 / 3)
+"""Of reweighting, times the network's learning rate. Its rare labels weigh many times what others do, so a lower rate
+may be needed: chapters 06 and 13 chose a third."""
+
 FOLDS = 5
 """Of so many parts one is tested on and one chooses the setting, where the data bring no split of their own."""
 
 SPLITS = ("train", "validation", "test")
 
 REPLICATES = 1000
+
+SIGNS = {"epsilon": "ε", "lambda_": "λ"}
+"""The options by which settings are told apart."""
 
 ATTACKED = 200
 """How many of the images to choose by are attacked, to see whether the attack reaches another bias value at all."""
@@ -59,6 +66,22 @@ class Parts:
     training: BiasedImages
     validation: BiasedImages
     test: BiasedImages
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is trained: a method, its options, and how many times the network's learning rate it has."""
+
+    method: str
+    options: dict[str, Any]
+    rate: float = 1.0
+
+    @property
+    def label(self) -> str:
+        options = [f"{sign} {self.options[name]:g}" for name, sign in SIGNS.items() if name in self.options]
+        return ", ".join(
+            [METHODS[self.method].label, *options, *([f"rate × {self.rate:.2g}"] if self.rate != 1 else [])]
+        )
 
 
 @dataclass(frozen=True)
@@ -82,7 +105,7 @@ class Mitigated:
 
     notes:      what was noticed in the data, a sentence each
     network:    what was trained, in words
-    options:    of METHOD in the setting that was chosen
+    chosen:     the setting that was chosen
     trials:     Original and every setting that was tried, on the images to choose by
     tested:     Original and the chosen setting, on the test images
     replicates: bACC and bias of these two if other persons had been tested (see `metrics.bootstrap`)
@@ -95,7 +118,7 @@ class Mitigated:
     builder: Builder
     parts: Parts
     epochs: int
-    options: dict[str, Any]
+    chosen: Setting
     trials: tuple[Outcome, ...]
     tested: tuple[Outcome, Outcome]
     replicates: tuple[decision.Replicates, decision.Replicates]
@@ -104,7 +127,7 @@ class Mitigated:
     @property
     def recommended(self) -> str:
         """`original`, or the name of the method that beats it by more than chance."""
-        return METHOD if self.verdict.better else "original"
+        return self.chosen.method if self.verdict.better else "original"
 
     @property
     def classifier(self) -> Classifier:
@@ -117,7 +140,7 @@ class Mitigated:
         return mitigate_report.report(self, self.notes)
 
     def __str__(self) -> str:
-        return self.verdict.sentence
+        return self.verdict.sentence(self.chosen.label)
 
     def save(self, folder: str | Path) -> list[str]:
         """Write the recommended classifier, its card and the report into `folder`.
@@ -143,7 +166,9 @@ def mitigate(
     mirror: bool = False,
     progress: bool = True,
 ) -> Mitigated:
-    """Train Original and `trials` settings of AEDA; choose one by held-out people, and judge it by others.
+    """Train Original, reweighting and `trials` settings of AEDA; choose one by held-out people, judge it by others.
+
+    Reweighting is tried where every group has training images; it is what chapter 13 found best there.
 
     images:   as `read_folder` gives them, or made by hand
     network:  as `network_for` takes it
@@ -162,17 +187,31 @@ def mitigate(
     parts = split(folder, seed)
     description, builder = network_for(parts.training, network)
     epochs = epochs or epochs_for(len(parts.training), builder)
-    runs: list[tuple[str, dict[str, Any]]] = [("original", {})]
+    settings = [Setting("original", {})]
+    if not parts.training.empty_groups():
+        settings += [Setting("reweighting", {}, rate) for rate in RATES]
     for trial in TRIALS[:trials]:
-        runs.append((METHOD, {**COMMON, **trial, "step_size": 0.4 * trial["epsilon"], "start": epochs // 4}))
+        attack = {"step_size": 0.4 * trial["epsilon"], "start": epochs // 4}
+        settings.append(Setting(METHOD, {**COMMON, **trial, **attack}))
+    runs = [(each.method, each.options) for each in settings]
     with estimated(parts.training, builder, runs, epochs, shown=progress) as tick:
         classifiers = [
-            fit_once(method, parts.training, builder, epochs, seed, tick(method), mirror=mirror, **options)
-            for method, options in runs
+            fit_once(
+                each.method,
+                parts.training,
+                builder,
+                epochs,
+                seed,
+                tick(each.method),
+                mirror=mirror,
+                rate=each.rate,
+                **each.options,
+            )
+            for each in settings
         ]
-    tried = [_outcome(*run, classifier, parts.validation) for run, classifier in zip(runs, classifiers, strict=True)]
+    tried = [_outcome(*each, parts.validation) for each in zip(settings, classifiers, strict=True)]
     best = max(range(1, len(tried)), key=lambda number: tried[number].worst)
-    tested = [_outcome(*runs[number], classifiers[number], parts.test) for number in (0, best)]
+    tested = [_outcome(settings[number], classifiers[number], parts.test) for number in (0, best)]
     original, candidate = (
         metrics.bootstrap(parts.test, metrics.predicted(each.classifier, parts.test), REPLICATES) for each in tested
     )
@@ -183,7 +222,7 @@ def mitigate(
         builder=builder,
         parts=parts,
         epochs=epochs,
-        options=runs[best][1],
+        chosen=settings[best],
         trials=tuple(tried),
         tested=(tested[0], tested[1]),
         replicates=(original, candidate),
@@ -223,13 +262,13 @@ def split(folder: Folder, seed: int) -> Parts:
     return parts
 
 
-def _outcome(method: str, options: dict[str, Any], classifier: Classifier, data: BiasedImages) -> Outcome:
-    label = METHODS[method].label
-    if options:
-        label = f"{label}, ε {options['epsilon']:g}, λ {options['lambda_']:g}"
+def _outcome(setting: Setting, classifier: Classifier, data: BiasedImages) -> Outcome:
     found = metrics.evaluate(classifier, data)
     worst = decision.worst(found.bacc, found.bias, _n_tasks(found, data))
-    return Outcome(label, classifier, found, float(worst), reached(classifier, data, options) if options else None)
+    attacks = setting.method == METHOD
+    return Outcome(
+        setting.label, classifier, found, float(worst), reached(classifier, data, setting.options) if attacks else None
+    )
 
 
 def reached(classifier: Classifier, data: BiasedImages, options: dict[str, Any]) -> float:

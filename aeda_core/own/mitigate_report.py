@@ -10,6 +10,7 @@ import aeda_core
 from aeda_core import metrics
 from aeda_core.datasets.base import BiasedImages
 from aeda_core.datasets.labels import counted
+from aeda_core.methods import METHODS
 from aeda_core.own import decision
 from aeda_core.own.audit_report import LIMITS
 from aeda_core.own.comparable import caution
@@ -24,12 +25,12 @@ def report(found: Mitigated, notes: Sequence[str]) -> Report:
     """The report of `mitigate`. notes: what was noticed in the data."""
     parts = found.parts
     sections = [
-        Section("Original against AEDA", [results(found), accuracies(found)]),
+        Section("Original and what was chosen", [results(found), accuracies(found)]),
         Section("What was tried", [trials(found), *_method(found)]),
         Section("The groups", [sizes(parts.training, "training images")]),
         Section("What this cannot tell", LIMITS),
     ]
-    said = [found.verdict.sentence, *caution(parts.test)]
+    said = [str(found), *caution(parts.test)]
     if undefined := found.tested[0].evaluation.undefined:
         said.append(f"Nothing is said about {', '.join(undefined)}: a group of theirs has no test image.")
     if empty := parts.training.empty_groups():
@@ -57,7 +58,8 @@ def trials(found: Mitigated) -> Table:
         for each in found.trials
     ]
     caption = (
-        f"On the {len(found.parts.validation):,} images to choose by; of AEDA the highest of the last column is tested."
+        f"On the {len(found.parts.validation):,} images to choose by; what is highest in the last column, Original "
+        "left aside, is tested."
     )
     head = ["Classifier", "Attack succeeds (%)", "bACC (%)", "Model bias", "bACC less half the mean gap"]
     return Table(caption, head, rows)
@@ -91,7 +93,7 @@ def accuracies(found: Mitigated) -> Table:
         for t, task in enumerate(data.task_names)
         for b, value in enumerate(data.bias_names)
     ]
-    head = ["Target", "Bias value", "Images", "Original (%)", "AEDA (%)"]
+    head = ["Target", "Bias value", "Images", "Original (%)", "Chosen (%)"]
     return Table("Accuracy of every group of the test images.", head, rows, words=2)
 
 
@@ -101,6 +103,7 @@ def _method(found: Mitigated) -> list[str]:
         f"{len(parts.training):,} images trained {found.network}, {found.epochs} epochs each time; "
         f"{len(parts.validation):,} others chose the setting, and {len(parts.test):,} more judged it. Nobody is in two "
         "of these sets.",
+        _reweighted(found),
         "The attack succeeds where it makes the bias head see another bias value. If it seldom does, ε is too small to "
         "reach from one value to another, and the examples show nothing new.",
         "bACC is the mean of the accuracies of all groups. Model bias is Eq. (1) of Zhang and Sang (2020), the gap "
@@ -110,6 +113,18 @@ def _method(found: Mitigated) -> list[str]:
         "Drawing again makes gaps larger, so the interval of a model bias is moved to where the estimate is. "
         "What another training would change is in none of them.",
     ]
+
+
+def _reweighted(found: Mitigated) -> str:
+    if any(each.label.startswith(METHODS["reweighting"].label) for each in found.trials):
+        return (
+            "Reweighting trains on what there is; of every target task a label weighs the more, the rarer it is with "
+            "its bias value. AEDA adds examples that are perturbed towards another bias value."
+        )
+    return (
+        "AEDA adds examples that are perturbed towards another bias value. Reweighting, which is simpler, was not "
+        "tried: a group without a training image has no label that could weigh more."
+    )
 
 
 def _estimates(each: Outcome, replicates: decision.Replicates) -> tuple[Estimate, Estimate]:
@@ -137,7 +152,9 @@ def _numbers(found: Mitigated) -> dict[str, Any]:
         "name": found.name,
         "network": found.network,
         "epochs": found.epochs,
-        "options": found.options,
+        "method": found.chosen.method,
+        "options": found.chosen.options,
+        "rate": found.chosen.rate,
         "targets": found.parts.test.task_names,
         "bias_values": found.parts.test.bias_names,
         "images": {name: len(getattr(found.parts, name)) for name in ("training", "validation", "test")},

@@ -68,7 +68,7 @@ class Pace:
 
 def pace(network: Callable[[], Classifier]) -> Pace:
     """Faster and longer from scratch; careful where weights may have been trained before."""
-    return Pace(1e-3, 1500) if isinstance(network, Build) and network.name == "small_cnn" else Pace(3e-4, 250)
+    return Pace(1e-3, 3000) if isinstance(network, Build) and network.name == "small_cnn" else Pace(3e-4, 250)
 
 
 def _suitable(size: int) -> tuple[str, str]:

@@ -48,6 +48,7 @@ def fit(
     checkpoint: Path | None = None,
     *,
     mirror: bool = False,
+    rate: float = 1.0,
     **options: Any,
 ) -> Classifier:
     """The classifier that `method` trains on all of `data`, with averaged weights.
@@ -57,6 +58,7 @@ def fit(
     checkpoint: where training goes on after a stop
     mirror:     whether a random half of the images is mirrored, anew every epoch; for images where left and right mean
                 nothing
+    rate:       times the learning rate of the network's pace
     options:    of the method
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -64,7 +66,7 @@ def fit(
     plan = Plan(
         epochs=epochs,
         batch_size=BATCH,
-        learning_rate=pace(network).learning_rate,
+        learning_rate=rate * pace(network).learning_rate,
         task_balance=1.0,
         mirror=mirror,
         averaging=min(0.99, max(0.0, 1 - 4 / steps)),  # over about a quarter of a short training
