@@ -24,7 +24,7 @@ METHODS = (
     "aeda_robust_warm",
     "domain_independent",
 )
-"""Of Table 2 what takes at most a few minutes a run, our variant of its method, and a later method of chapter 12."""
+"""Rivals and two variants of AEDA from Table 2 and chapter 10, and a later method from chapter 12."""
 
 PLAN: dict[str, Any] = {"learning_rate": 3e-4, "batch_size": 64, "task_balance": 1.0}
 """How every method is trained, where its setting says nothing else."""
