@@ -137,16 +137,18 @@ def pretrained(claims: Sequence[Claim]) -> str:
         gain, share = (by_id[f"chapter13.{method}.{measure}"] for measure in ("gain", "bias_ratio"))
         if gain.ci95 and share.ci95:
             accuracy, bias = _told_from(gain, 0, lower, higher), _told_from(share, 1, lower, higher)
-            said = (
-                f"The bACC of {label(method)} {accuracy}: {_with_interval(gain)} points more. "
-                f"Its bias {bias}: {_with_interval(share)} times as much."
-            )
             if gain.about == "AEDA":
-                ours.append(said)
+                ours.append(
+                    f"The bACC of {label(method)} {accuracy}: {_with_interval(gain)} points more. "
+                    f"Its bias {bias}: {_with_interval(share)} times as much."
+                )
             elif higher in accuracy or lower in bias:
-                rivals.append(said)
+                rivals.append(
+                    f"{label(method)}, {_with_interval(gain)} points and {_with_interval(share)} times the bias"
+                )
     asked = "Does it hold with pretrained features? Chapter 13 trains a network on faces that has them."
-    return " ".join([asked, *ours, *rivals]) if ours else ""
+    others = [f"Of the other methods there, each against Original: {'; '.join(rivals)}."] if rivals else []
+    return " ".join([asked, *ours, *others]) if ours else ""
 
 
 def _told_from(claim: Claim, nothing: float, below: str, above: str) -> str:
