@@ -70,9 +70,11 @@ def counted(claims: Sequence[Claim]) -> str:
     """The tallies, what they leave out, and how many agreements chance alone would bring."""
     found = Counter(claim.verdict for claim in claims)
     judged = sum(found[verdict] for verdict in JUDGED)
-    tallies = tallied(claims).T.rename_axis("number of")
+    short = {name: name.removeprefix("the paper's claims ").partition(",")[0] for name in tallied(claims).index}
+    tallies = tallied(claims).rename(index=short, columns={"claims": "all"}).T.rename_axis("claims")
     return (
         f"{tallies.to_markdown(colalign=('left', *['right'] * tallies.shape[1]))}\n\n"
+        "The first two columns are claims of the paper; ours are those of which it says nothing. "
         "A baseline that does better here than in the paper counts in the second column: it is no evidence for AEDA. "
         f"Beside these, {found['descriptive']} levels are shown and not judged, "
         f"and {found['not run']} claims were not run. "
