@@ -32,6 +32,7 @@ pdf: .venv/.ready ## the chapters as they are committed as one PDF, _build/book.
 	"$(CHROMIUM)" --headless --no-sandbox --no-pdf-header-footer --print-to-pdf=_build/book.pdf \
 		"file://$(CURDIR)/_build/singlehtml/book.html"
 
+test: export OMP_NUM_THREADS = 1 # they run side by side, and threads that share a core wait for each other
 test: .venv/.ready ## all tests; every chapter against its outputs and afresh at profile smoke; a strict build
 	$(BIN)/python -m pytest -n auto --dist worksteal
 	$(BIN)/python -m pytest -n auto --dist loadfile --nbval --nbval-current-env book
