@@ -10,7 +10,6 @@ import aeda_core
 from aeda_core import metrics
 from aeda_core.datasets.base import BiasedImages
 from aeda_core.datasets.labels import counted
-from aeda_core.methods import METHODS
 from aeda_core.own import decision
 from aeda_core.own.audit_report import LIMITS
 from aeda_core.own.comparable import caution
@@ -116,7 +115,7 @@ def _method(found: Mitigated) -> list[str]:
 
 
 def _reweighted(found: Mitigated) -> str:
-    if any(each.label.startswith(METHODS["reweighting"].label) for each in found.trials):
+    if not found.parts.training.empty_groups():
         return (
             "Reweighting trains on what there is; of every target task a label weighs the more, the rarer it is with "
             "its bias value. AEDA adds examples that are perturbed towards another bias value."
